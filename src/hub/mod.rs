@@ -1,0 +1,1 @@
+//! The hub server: pure session, SQLite store, in-process bus.

@@ -1,0 +1,21 @@
+//! wakeful keeps your messages arriving while no chat app is open.
+//!
+//! The rooms and what each may import are drawn in `docs/architecture.md` and enforced by `tests/layering.rs`.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod db;
+#[cfg(feature = "hub")]
+pub mod hub;
+pub mod ipc;
+pub mod link;
+pub mod machine;
+pub mod model;
+pub mod notify;
+pub mod paths;
+pub mod platform;
+pub mod proto;
+pub mod store;
+pub mod world;

@@ -1,0 +1,3 @@
+//! The `wakeful` program: everything stands in the library.
+
+fn main() {}

@@ -1,0 +1,58 @@
+//! What a link says about itself. It never says `online` without a proven round trip.
+
+use super::{AccountId, Reason, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The state of one account's connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountState {
+    /// Not started, or there is no network.
+    #[default]
+    Offline,
+    /// Between two attempts, or paused with a reason.
+    Waiting,
+    /// Resolving, connecting, TLS, upgrade.
+    Dialing,
+    /// Logging in.
+    Opening,
+    /// Logged in and proven alive.
+    Online,
+    /// Stopped until the user does something; the reason says what.
+    Halted,
+}
+
+/// One account's status. Times are Unix milliseconds, so that a reader can compute ages itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountStatus {
+    /// The account's name.
+    pub name: String,
+    /// `hub` or `xmpp`.
+    pub protocol: String,
+    /// Where the connection is.
+    pub state: AccountState,
+    /// When the last round trip was proven.
+    pub last_round_trip_at: Option<Timestamp>,
+    /// How long that round trip took, milliseconds.
+    pub rtt_ms: Option<u64>,
+    /// Since when the account is in this state.
+    pub since: Option<Timestamp>,
+    /// Attempts since it was last online.
+    pub attempts: u32,
+    /// When the next attempt comes.
+    pub next_try_at: Option<Timestamp>,
+    /// Why it is not online, or why it last was not.
+    pub last_error: Option<Reason>,
+    /// Everything missed is here.
+    pub caught_up: bool,
+    /// Bytes on the wire in both directions since start.
+    pub bytes: u64,
+    /// Connections made since start.
+    pub connects: u64,
+    /// Frames, stanzas or fields of the server's that were ignored or refused as invalid or forged.
+    pub refused: u64,
+}
+
+/// Every account's status, shared by a watch channel made in `daemon`.
+pub type Statuses = BTreeMap<AccountId, AccountStatus>;

@@ -1,0 +1,1 @@
+//! Desktop notifications: pure rules, and the backends that show what the rules decided.

@@ -1,0 +1,1 @@
+//! Where state, cache, socket and configuration live on each system.

@@ -1,0 +1,1 @@
+//! What the operating system offers: secrets, service managers, sleep, networks, detaching.

@@ -1,0 +1,1 @@
+//! The hub protocol `wakeful.v1.json`: frames and the client machine.
