@@ -19,3 +19,19 @@ pub mod platform;
 pub mod proto;
 pub mod store;
 pub mod world;
+
+/// A named rule switched off, to show that a test notices. Compiled in only under `--cfg mutants`; which one is
+/// chosen by the variable `WAKEFUL_MUTANT`. In every other build this is `false` and vanishes.
+#[cfg(mutants)]
+#[must_use]
+pub fn mutant(name: &str) -> bool {
+    std::env::var_os("WAKEFUL_MUTANT").is_some_and(|chosen| chosen == name)
+}
+
+/// Always `false`: the rules hold.
+#[cfg(not(mutants))]
+#[must_use]
+#[inline(always)]
+pub const fn mutant(_name: &str) -> bool {
+    false
+}
