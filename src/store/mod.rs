@@ -330,8 +330,22 @@ impl Store {
     pub async fn banners(&self) -> Result<Vec<Banner>, StoreError> {
         todo!()
     }
+    /// The unsettled banners among these messages; those that are settled or never were due are left out.
+    pub async fn banners_of(&self, messages: Vec<MessageId>) -> Result<Vec<Banner>, StoreError> {
+        todo!()
+    }
     /// Records judgements: durable when this returns.
     pub async fn set_banners(&self, states: Vec<(MessageId, BannerState)>) -> Result<(), StoreError> {
+        todo!()
+    }
+
+    // --- settings -----------------------------------------------------------------------------------------------
+    /// What a room keeps for itself under a key (e.g. `notify`: mutes made by hand), as text that the store does not read.
+    pub async fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
+        todo!()
+    }
+    /// Keeps it, durable when this returns; `None` deletes the key.
+    pub async fn set_setting(&self, key: &str, value: Option<String>) -> Result<(), StoreError> {
         todo!()
     }
 }
