@@ -1,1 +1,3 @@
 //! The hub protocol `wakeful.v1.json`: frames and the client machine.
+
+pub mod wire;
