@@ -1,3 +1,5 @@
 //! The `wakeful` program: everything stands in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    wakeful::cli::main()
+}

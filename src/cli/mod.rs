@@ -1,1 +1,76 @@
-//! The commands.
+//! The commands: what a person or a script types, what they read, and the exit status.
+//!
+//! Every command is a file with `Args` and `run(&Global, Args) -> anyhow::Result<()>`; nothing else prints.
+//! Commands run on a single-threaded runtime; `start` runs before any runtime or thread exists.
+
+mod exit;
+pub mod output;
+
+pub use exit::Fault;
+
+use crate::paths::Paths;
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Keeps your messages arriving while no chat app is open.
+#[derive(Debug, Parser)]
+#[command(name = "wakeful", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit status: 0 done, 1 failed, 2 usage, 3 no daemon is running.\n\
+    WAKEFUL_HOME=DIR keeps configuration, state, cache and socket under one folder.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+enum Command {
+    // Each command's module is hooked here: `Name(name::Args)`, and once in `dispatch`.
+}
+
+/// What every command may need.
+#[derive(Clone, Debug)]
+pub struct Global {
+    /// Where everything is.
+    pub paths: Paths,
+}
+
+/// The whole program. Reads the environment and the arguments, runs the command, prints its error.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    exit::status(global().and_then(|global| dispatch(&global, cli.command)))
+}
+
+fn global() -> anyhow::Result<Global> {
+    let paths = Paths::discover(std::env::var_os("WAKEFUL_HOME")).map_err(|error| Fault::Usage(error.to_string()))?;
+    Ok(Global { paths })
+}
+
+fn dispatch(_global: &Global, command: Command) -> anyhow::Result<()> {
+    match command {}
+}
+
+/// Runs a command's future on a runtime with no further threads.
+///
+/// # Errors
+/// When the runtime cannot be made, and whatever the future returns.
+pub fn block_on<F: Future<Output = anyhow::Result<()>>>(future: F) -> anyhow::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    runtime.block_on(future)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}
