@@ -1,1 +1,82 @@
 //! Desktop notifications: pure rules, and the backends that show what the rules decided.
+//!
+//! A banner is `due` in its message's own transaction. This room judges it after the commit, shows it, and records
+//! `shown` only after the server has answered. It never delays a link: it reads the store, and a notification server
+//! that hangs holds up nothing but banners.
+
+mod decision;
+mod desktop;
+mod notifier;
+mod observed;
+mod settings;
+
+pub use decision::{Decision, Verdict, Why};
+pub use desktop::{Capabilities, Closed, Desktop, DesktopError, DesktopEvent, Notice, Shown, Urgency};
+pub use notifier::{Asks, Choice, Notifier, NotifyError, Tested};
+pub use observed::{Imagined, Observed, Seen};
+pub use settings::{Choices, Muted, Override, Privacy, Quiet, Settings, Until};
+
+use crate::model::{Addressed, Attention};
+use crate::store::Store;
+use crate::world::{Clock, Entropy};
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What the notification task is made of.
+pub struct NotifyParts {
+    /// Messages, banners, the outbox.
+    pub store: Store,
+    /// Where notices are shown; see [`desktop()`].
+    pub desktop: Box<dyn Desktop>,
+    /// Who looks at what.
+    pub attention: watch::Receiver<Attention>,
+    /// `Locked` is heard; the rest is ignored.
+    pub signals: broadcast::Receiver<Addressed>,
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// From the configuration; the newest value counts.
+    pub settings: watch::Receiver<Settings>,
+    /// Questions from other rooms: the other end of a [`Notifier`].
+    pub asks: Asks,
+    /// Ends the task; what is on screen stays there.
+    pub shutdown: CancellationToken,
+}
+
+/// Starts the notification task.
+#[must_use]
+pub fn spawn(parts: NotifyParts) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        parts.shutdown.cancelled().await;
+    })
+}
+
+/// The desktop's own notification server: over D-Bus on Linux, notify-rust elsewhere. It need not be there yet.
+#[must_use]
+pub fn desktop() -> Box<dyn Desktop> {
+    Box::new(Nowhere)
+}
+
+/// Shows nothing: for `notifications = false` and tests.
+#[derive(Debug, Default)]
+pub struct Nowhere;
+
+impl Desktop for Nowhere {
+    fn notify(&mut self, _notice: Notice) -> futures_util::future::BoxFuture<'_, Result<Shown, DesktopError>> {
+        Box::pin(async { Err(DesktopError::Absent("notifications are switched off".into())) })
+    }
+    fn close(&mut self, _id: u32) -> futures_util::future::BoxFuture<'_, Result<(), DesktopError>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn wake(&mut self) -> futures_util::future::BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+    fn unread(&mut self, _count: u64) -> futures_util::future::BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+    fn event(&mut self) -> futures_util::future::BoxFuture<'_, DesktopEvent> {
+        Box::pin(std::future::pending())
+    }
+}

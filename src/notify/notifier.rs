@@ -1,0 +1,120 @@
+//! The handle by which other rooms ask the notification task: what was decided and why, mutes, a test banner.
+
+use super::decision::Decision;
+use super::desktop::DesktopError;
+use super::settings::{Choices, Muted, Quiet, Until};
+use crate::model::MessageId;
+use crate::store::StoreError;
+use tokio::sync::{mpsc, oneshot};
+
+/// How many questions may wait.
+const WAITING: usize = 32;
+
+/// Why a question was not answered.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NotifyError {
+    /// The task has stopped.
+    #[error("notifications are not running")]
+    Closed,
+    /// The choice could not be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The notification server did not take the test.
+    #[error(transparent)]
+    Desktop(#[from] DesktopError),
+}
+
+/// What `notify test` found.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Tested {
+    /// Name and version of the server.
+    pub server: String,
+    /// The id that the server gave.
+    pub id: u32,
+    /// What keeps real banners away at this moment, in plain words; empty when nothing does.
+    pub obstacles: Vec<String>,
+}
+
+/// A handle to the notification task. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Notifier(mpsc::Sender<Ask>);
+
+/// The task's end of the handle.
+#[derive(Debug)]
+pub struct Asks(pub(super) mpsc::Receiver<Ask>);
+
+/// One question.
+#[derive(Debug)]
+pub(super) enum Ask {
+    Recent(usize, oneshot::Sender<Vec<Decision>>),
+    Why(MessageId, oneshot::Sender<Vec<Decision>>),
+    Choices(oneshot::Sender<Choices>),
+    Choose(Choice, oneshot::Sender<Result<Choices, NotifyError>>),
+    Test(oneshot::Sender<Result<Tested, NotifyError>>),
+}
+
+/// One change of the user's choices. `None` lifts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Mute a conversation or account.
+    Mute(Muted, Option<Until>),
+    /// Do not disturb.
+    Dnd(Option<Until>),
+    /// Quiet hours in place of the configured ones: `Some(None)` for none at all, `None` for the configured ones.
+    Quiet(Option<Option<Quiet>>),
+}
+
+impl Notifier {
+    /// A handle and the end to hand to [`super::spawn`].
+    #[must_use]
+    pub fn new() -> (Self, Asks) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Self(sender), Asks(receiver))
+    }
+
+    /// The newest `limit` decisions, oldest first; at most 1,000 are kept.
+    ///
+    /// # Errors
+    /// [`NotifyError::Closed`].
+    pub async fn recent(&self, limit: usize) -> Result<Vec<Decision>, NotifyError> {
+        self.ask(|answer| Ask::Recent(limit, answer)).await
+    }
+
+    /// What was decided about a message since the daemon started, oldest first.
+    ///
+    /// # Errors
+    /// [`NotifyError::Closed`].
+    pub async fn why(&self, message: MessageId) -> Result<Vec<Decision>, NotifyError> {
+        self.ask(|answer| Ask::Why(message, answer)).await
+    }
+
+    /// What is muted, and do-not-disturb.
+    ///
+    /// # Errors
+    /// [`NotifyError::Closed`].
+    pub async fn choices(&self) -> Result<Choices, NotifyError> {
+        self.ask(Ask::Choices).await
+    }
+
+    /// Changes a choice; it is on disk when this returns. Answers with all choices.
+    ///
+    /// # Errors
+    /// [`NotifyError::Store`] when it could not be kept; nothing changed then.
+    pub async fn choose(&self, choice: Choice) -> Result<Choices, NotifyError> {
+        self.ask(|answer| Ask::Choose(choice, answer)).await?
+    }
+
+    /// Shows a test notification, whatever the rules say.
+    ///
+    /// # Errors
+    /// [`NotifyError::Desktop`] with what the server said.
+    pub async fn test(&self) -> Result<Tested, NotifyError> {
+        self.ask(Ask::Test).await?
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, NotifyError> {
+        let (sender, receiver) = oneshot::channel();
+        self.0.send(question(sender)).await.map_err(|_| NotifyError::Closed)?;
+        receiver.await.map_err(|_| NotifyError::Closed)
+    }
+}
