@@ -1,0 +1,134 @@
+//! How long to wait before the next dial: full jitter under a cap that follows the length of the outage.
+//! It never looks at wake-ups: only proven health ends an outage.
+
+use super::super::Settings;
+use std::time::{Duration, Instant};
+
+/// Failures since the last proven health, and when the outage began.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    failures: u32,
+    outage_since: Option<Instant>,
+    rng: fastrand::Rng,
+}
+
+impl Backoff {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { failures: 0, outage_since: None, rng: fastrand::Rng::with_seed(seed) }
+    }
+
+    /// A dial failed or a connection was lost.
+    pub(super) fn failed(&mut self, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        self.outage_since.get_or_insert(now);
+    }
+
+    /// Health was proven for long enough.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+        self.outage_since = None;
+    }
+
+    /// Nothing to reset.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.failures == 0
+    }
+
+    /// The window from which the next delay is drawn.
+    pub(super) fn window(&self, now: Instant, battery: bool, settings: &Settings) -> Duration {
+        let doublings = self.failures.saturating_sub(1).min(16);
+        settings.backoff_first.saturating_mul(1 << doublings).min(self.cap(now, battery, settings))
+    }
+
+    fn cap(&self, now: Instant, battery: bool, settings: &Settings) -> Duration {
+        let outage = self.outage_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let growth = outage.as_secs_f64() / settings.backoff_early.as_secs_f64().max(0.001);
+        let highest = if battery { settings.backoff_cap_battery } else { settings.backoff_cap };
+        settings.backoff_cap_early.mul_f64(growth.clamp(1.0, 1e6)).min(highest.max(settings.backoff_cap_early))
+    }
+
+    /// A delay anywhere within `window`.
+    pub(super) fn jitter(&mut self, window: Duration) -> Duration {
+        if crate::mutant("backoff-no-jitter") {
+            return window;
+        }
+        window.mul_f64(self.rng.f64())
+    }
+}
+
+/// A token bucket: signals may advance a dial only so often.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: u32,
+    refilled: Option<Instant>,
+}
+
+impl Budget {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { left: settings.quick_dials, refilled: None }
+    }
+
+    /// Takes one, if there is one.
+    pub(super) fn take(&mut self, now: Instant, settings: &Settings) -> bool {
+        if crate::mutant("dial-unbounded") {
+            return true;
+        }
+        let since = *self.refilled.get_or_insert(now);
+        let step = settings.quick_refill.max(Duration::from_millis(1));
+        let earned = now.saturating_duration_since(since).as_nanos() / step.as_nanos();
+        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+        if earned > 0 {
+            self.left = self.left.saturating_add(earned).min(settings.quick_dials);
+            self.refilled = Some(now);
+        }
+        let had = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        had
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Backoff, Budget, Settings};
+    use std::time::Duration;
+
+    fn base() -> std::time::Instant {
+        crate::world::Clock::system().now()
+    }
+
+    #[test]
+    fn the_window_doubles_to_ten_seconds_and_grows_with_the_outage_to_its_cap() {
+        let (settings, now) = (Settings::default(), base());
+        let mut backoff = Backoff::new(1);
+        let mut windows = Vec::new();
+        for _ in 0..7 {
+            backoff.failed(now);
+            windows.push(backoff.window(now, false, &settings).as_millis());
+        }
+        assert_eq!(windows, [500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
+        let later = |s| backoff.window(now + Duration::from_secs(s), false, &settings).as_secs();
+        assert_eq!((later(120), later(360), later(720), later(7200)), (10, 30, 60, 60));
+        assert_eq!(backoff.window(now + Duration::from_secs(7200), true, &settings).as_secs(), 120);
+    }
+
+    #[test]
+    fn delays_are_spread_over_the_whole_window() {
+        let mut backoff = Backoff::new(7);
+        let mut fifths = [0_u32; 5];
+        for _ in 0..1000 {
+            let delay = backoff.jitter(Duration::from_secs(10)).as_secs_f64();
+            fifths[((delay / 2.0) as usize).min(4)] += 1;
+        }
+        assert!(fifths.iter().all(|n| *n > 140), "{fifths:?}");
+    }
+
+    #[test]
+    fn the_budget_of_quick_dials_runs_out_and_refills_slowly() {
+        let (settings, now) = (Settings::default(), base());
+        let mut budget = Budget::new(&settings);
+        let taken = (0..20).filter(|_| budget.take(now, &settings)).count();
+        assert_eq!(taken, 6);
+        assert!(!budget.take(now + Duration::from_secs(9), &settings));
+        assert!(budget.take(now + Duration::from_secs(20), &settings));
+    }
+}
