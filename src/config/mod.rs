@@ -1,1 +1,95 @@
-//! The configuration file, validated by type.
+//! The configuration file: TOML, read into types that cannot hold a wrong value.
+//!
+//! An unknown key, a wrong value or a missing one is an error with file, line and column. Secrets never stand here.
+//! The daemon only reads; the commands edit through [`edit`], which keeps comments and order.
+
+mod account;
+pub mod edit;
+mod error;
+mod interval;
+mod limits;
+mod notifications;
+
+pub use account::{Account, AccountName, Protocol, Proxy};
+pub use error::ConfigError;
+pub use interval::Interval;
+pub use limits::{Daemon, Link};
+pub use notifications::{ClockTime, Notifications, Preview, QuietHours, Rule};
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use toml::Spanned;
+
+/// The most bytes a configuration file may have.
+const SIZE_MAX: u64 = 1024 * 1024;
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The daemon itself.
+    pub daemon: Daemon,
+    /// How connections are kept alive.
+    pub link: Link,
+    /// Banners.
+    pub notifications: Notifications,
+    /// Accounts by name.
+    pub accounts: BTreeMap<AccountName, Account>,
+}
+
+/// The file's shape; accounts carry their place for errors about several keys at once.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    daemon: Daemon,
+    link: Link,
+    notifications: Notifications,
+    account: BTreeMap<AccountName, Spanned<account::Raw>>,
+}
+
+impl Config {
+    /// Reads the file. One that does not exist is an empty configuration.
+    ///
+    /// # Errors
+    /// When it cannot be read, or anything in it is not right.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::parse(&read(path)?, path)
+    }
+
+    /// Reads the text of a file; `path` is for messages.
+    ///
+    /// # Errors
+    /// When anything in it is not right.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let at = |span: Option<std::ops::Range<usize>>, what: String| ConfigError::at(path, text, span, what);
+        let file: File = toml::from_str(text).map_err(|error| at(error.span(), error.message().to_owned()))?;
+        let mut accounts = BTreeMap::new();
+        for (name, raw) in file.account {
+            let span = raw.span();
+            let account = Account::check(raw.into_inner())
+                .map_err(|what| at(Some(span.clone()), format!("account {name}: {what}")))?;
+            if let Some(other) = accounts.keys().find(|other: &&AccountName| other.same_file_as(&name)) {
+                return Err(at(Some(span), format!("accounts {other} and {name} differ only in case: rename one")));
+            }
+            accounts.insert(name, account);
+        }
+        if let Err(what) = file.link.check() {
+            return Err(at(None, format!("[link]: {what}")));
+        }
+        Ok(Self { daemon: file.daemon, link: file.link, notifications: file.notifications, accounts })
+    }
+}
+
+/// The text of the file, bounded; empty when there is none.
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let fail = |cause| ConfigError::Read { path: path.to_path_buf(), cause };
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.len() > SIZE_MAX => Err(fail(std::io::Error::other("larger than 1 MiB"))),
+        Ok(_) => std::fs::read_to_string(path).map_err(fail),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(fail(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
