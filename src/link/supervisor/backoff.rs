@@ -106,6 +106,7 @@ mod tests {
             windows.push(backoff.window(now, false, &settings).as_millis());
         }
         assert_eq!(windows, [500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
+        (0..3).for_each(|_| backoff.failed(now));
         let later = |s| backoff.window(now + Duration::from_secs(s), false, &settings).as_secs();
         assert_eq!((later(120), later(360), later(720), later(7200)), (10, 30, 60, 60));
         assert_eq!(backoff.window(now + Duration::from_secs(7200), true, &settings).as_secs(), 120);
