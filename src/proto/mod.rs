@@ -37,6 +37,11 @@ pub trait Protocol: Machine<Input = Input, Output = Output> + Send {
         None
     }
 
+    /// After how long a silence the server forgets this client, if it said so.
+    fn server_timeout(&self) -> Option<Duration> {
+        None
+    }
+
     /// Frames, stanzas or fields that were ignored or refused as invalid or forged, since start.
     fn refused(&self) -> u64 {
         0

@@ -178,9 +178,6 @@ impl Supervisor {
         }
         if let Some(live) = &mut self.live {
             live.race_at = None;
-            if let Some(health) = &mut live.health {
-                health.forget();
-            }
         }
     }
 
@@ -191,8 +188,10 @@ impl Supervisor {
         if self.rest == Rest::Disk {
             self.rest = Rest::Until(now + self.backoff.jitter(self.settings.backoff_first));
         }
-        if self.live.is_some() {
-            self.probe(now);
+        if let Some(health) = self.live.as_mut().and_then(|live| live.health.as_mut())
+            && !crate::mutant("stall-not-excused")
+        {
+            health.excuse(now);
         }
     }
 

@@ -13,19 +13,19 @@ pub(super) struct Health {
     heard_at: Instant,
     outstanding: Option<Outstanding>,
     rtt: Option<Duration>,
-    /// Probe at once, whatever was heard.
-    due: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Outstanding {
     number: u64,
     sent_at: Instant,
+    /// From here on an answer can be expected.
+    waiting_since: Instant,
 }
 
 impl Health {
     pub(super) fn new(now: Instant) -> Self {
-        Self { ready_at: now, proven_at: now, heard_at: now, outstanding: None, rtt: None, due: false }
+        Self { ready_at: now, proven_at: now, heard_at: now, outstanding: None, rtt: None }
     }
 
     pub(super) fn heard(&mut self, now: Instant) {
@@ -40,7 +40,6 @@ impl Health {
         let Some(probe) = self.outstanding.filter(|probe| probe.number == number) else { return false };
         self.rtt = Some(now.saturating_duration_since(probe.sent_at));
         self.outstanding = None;
-        self.due = false;
         self.proven_at = now;
         self.heard_at = now;
         true
@@ -65,19 +64,19 @@ impl Health {
 
     /// A probe was sent.
     pub(super) fn sent(&mut self, now: Instant, number: u64) {
-        self.outstanding = Some(Outstanding { number, sent_at: now });
-        self.due = false;
+        self.outstanding = Some(Outstanding { number, sent_at: now, waiting_since: now });
     }
 
-    /// No answer is expected any more; ask anew as soon as possible.
-    pub(super) fn forget(&mut self) {
-        self.outstanding = None;
-        self.due = true;
+    /// Nothing was read for a while: an answer may stand behind everything else that waits.
+    pub(super) fn excuse(&mut self, now: Instant) {
+        if let Some(probe) = &mut self.outstanding {
+            probe.waiting_since = now;
+        }
     }
 
     /// When an unanswered probe means death.
     pub(super) fn dead_at(&self, settings: &Settings) -> Option<Instant> {
-        self.outstanding.map(|probe| probe.sent_at + settings.probe_timeout)
+        self.outstanding.map(|probe| probe.waiting_since + settings.probe_timeout)
     }
 
     /// When to probe next; `None` while one is on its way. Until health is proven, `interval` is shortened so that
@@ -85,9 +84,6 @@ impl Health {
     pub(super) fn probe_at(&self, interval: Duration, unproven: bool, settings: &Settings) -> Option<Instant> {
         if self.outstanding.is_some() {
             return None;
-        }
-        if self.due {
-            return Some(self.proven_at);
         }
         if unproven {
             return Some(self.proven_at + interval.min(settings.healthy_after));

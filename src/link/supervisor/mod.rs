@@ -325,6 +325,10 @@ impl Machine for Supervisor {
                 if self.live.is_some() {
                     self.hang_up(reason.clone());
                     self.lost(now, verdict, reason);
+                } else if verdict != Verdict::Retry && self.rest != Rest::New {
+                    // The verdict of a connection whose loss is known already.
+                    self.rest(now, verdict, &reason);
+                    self.last_error = Some(reason);
                 }
             }
             Input::Closed(reason) => {

@@ -250,13 +250,19 @@ fn a_slow_disk_is_never_taken_for_a_dead_peer_and_leaves_after_half_a_minute() {
 }
 
 #[test]
-fn a_stall_that_ends_in_time_asks_for_a_fresh_proof() {
+fn a_stall_that_ends_in_time_gives_the_answer_its_ten_seconds_anew() {
+    let disk = || Reason::Disk { detail: "slow".into() };
     let mut play = Play::online();
     play.pass(45_000);
-    play.tell(Input::Stalled(Reason::Disk { detail: "slow".into() }));
+    play.tell(Input::Stalled(disk()));
     play.pass(20_000);
-    assert_eq!(play.tell(Input::Unstalled), [Output::Probe(2)]);
+    assert_eq!(play.tell(Input::Unstalled), []);
+    assert_eq!(play.pass(9_000), []);
     assert_eq!(play.tell(Input::Proof(1)), []);
+    assert_eq!(play.machine.view().rtt, Some(Duration::from_secs(29)));
+    play.pass(45_000);
+    play.tell(Input::Stalled(disk()));
+    play.tell(Input::Unstalled);
     assert!(matches!(play.pass(10_000)[0].1, Output::Hangup(Reason::Dead)));
 }
 
@@ -302,4 +308,14 @@ fn after_an_announced_restart_the_first_delay_is_spread_over_ten_seconds() {
         .collect();
     delays.sort_unstable();
     assert!(delays[20] > 400 && delays[100] > 3_500 && delays[100] < 6_500 && delays[180] > 8_000, "{delays:?}");
+}
+
+#[test]
+fn a_verdict_that_comes_after_the_loss_still_counts() {
+    let mut play = Play::online();
+    play.tell(Input::Closed(Reason::Lost { detail: "close code 4201".into() }));
+    let reason = Reason::Policy { detail: "suspended".into() };
+    play.tell(Input::Disconnect(Verdict::Halt, reason));
+    assert_eq!(play.pass(86_400_000), []);
+    assert_eq!(play.machine.view().state, AccountState::Halted);
 }

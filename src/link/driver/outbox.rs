@@ -1,0 +1,160 @@
+//! Rows of the outbox on their way to the protocol: a bounded number is out at once, the rest stays on disk.
+//! When the connection is gone, whatever was handed out goes back.
+
+use super::super::Settings;
+use crate::model::{AccountId, Command, OutboxId, Timestamp};
+use crate::store::{Store, StoreError};
+use futures_util::future::BoxFuture;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// What the store answered.
+pub(super) enum Done {
+    Taken(Result<(Vec<Command>, Option<Timestamp>), StoreError>),
+    Requeued(Result<(), StoreError>),
+}
+
+pub(super) struct Outbox {
+    account: AccountId,
+    store: Store,
+    bell: watch::Receiver<u64>,
+    task: Option<BoxFuture<'static, Done>>,
+    out: BTreeSet<OutboxId>,
+    ready: bool,
+    want_take: bool,
+    want_requeue: bool,
+    due: Option<Timestamp>,
+    pause: Option<Instant>,
+}
+
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Outbox {
+    pub(super) fn new(account: AccountId, store: Store) -> Self {
+        let bell = store.outbox_bell(account);
+        Self {
+            account,
+            store,
+            bell,
+            task: None,
+            out: BTreeSet::new(),
+            ready: false,
+            want_take: false,
+            // A process that died may have left rows in flight.
+            want_requeue: true,
+            due: None,
+            pause: None,
+        }
+    }
+
+    pub(super) fn opened(&mut self) {
+        self.ready = true;
+        self.want_take = true;
+    }
+
+    pub(super) fn closed(&mut self) {
+        self.ready = false;
+        self.want_requeue |= !self.out.is_empty() || self.task.is_some();
+        self.out.clear();
+    }
+
+    /// The protocol told this row's fate.
+    pub(super) fn settled(&mut self, row: OutboxId) {
+        self.out.remove(&row);
+    }
+
+    /// Look for rows again.
+    pub(super) fn look(&mut self) {
+        self.want_take = true;
+    }
+
+    /// Begins what is to be done next.
+    pub(super) fn pump(&mut self, now: Instant, wall: Timestamp, settings: &Settings) {
+        if self.due.is_some_and(|due| due <= wall) {
+            self.due = None;
+            self.want_take = true;
+        }
+        if self.task.is_some() || self.pause.is_some_and(|until| now < until) {
+            return;
+        }
+        let (store, account) = (self.store.clone(), self.account);
+        if self.want_requeue {
+            self.want_requeue = false;
+            self.task = Some(Box::pin(async move { Done::Requeued(store.requeue_outbox(account).await) }));
+        } else if self.ready && self.want_take && self.out.len() < settings.inflight {
+            self.want_take = false;
+            let room = settings.inflight - self.out.len();
+            self.task = Some(Box::pin(async move { Done::Taken(take(&store, account, room, wall).await) }));
+        }
+    }
+
+    /// Waits for the store or the bell; `None`: the bell rang. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<Done> {
+        let answer = async {
+            match &mut self.task {
+                Some(task) => task.await,
+                None => std::future::pending().await,
+            }
+        };
+        let bell = async {
+            if self.bell.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            done = answer => Some(done),
+            () = bell => None,
+        }
+    }
+
+    /// The rows to hand out now.
+    pub(super) fn done(&mut self, now: Instant, done: Done) -> Vec<Command> {
+        self.task = None;
+        match done {
+            Done::Requeued(Ok(())) => Vec::new(),
+            Done::Requeued(Err(_)) => {
+                self.want_requeue = true;
+                self.pause = Some(now + PAUSE);
+                Vec::new()
+            }
+            Done::Taken(Err(_)) => {
+                self.want_take = true;
+                self.pause = Some(now + PAUSE);
+                Vec::new()
+            }
+            Done::Taken(Ok((rows, _))) if !self.ready => {
+                self.want_requeue |= !rows.is_empty();
+                Vec::new()
+            }
+            Done::Taken(Ok((rows, due))) => {
+                self.due = due;
+                self.want_take |= !rows.is_empty();
+                self.out.extend(rows.iter().map(|row| row.outbox));
+                rows
+            }
+        }
+    }
+
+    /// When to look again. A wall clock may jump, so a far date is looked at once a minute.
+    pub(super) fn timeout(&self, now: Instant, wall: Timestamp) -> Option<Instant> {
+        let due = self.due.filter(|_| self.ready).map(|due| {
+            let ms = u64::try_from(due.ms().saturating_sub(wall.ms())).unwrap_or_default();
+            now + Duration::from_millis(ms.clamp(1, 60_000))
+        });
+        let waiting = self.task.is_none() && (self.want_requeue || self.want_take);
+        let pause = self.pause.filter(|until| waiting && *until > now);
+        [due, pause].into_iter().flatten().min()
+    }
+}
+
+async fn take(
+    store: &Store,
+    account: AccountId,
+    room: usize,
+    wall: Timestamp,
+) -> Result<(Vec<Command>, Option<Timestamp>), StoreError> {
+    let rows = store.take_outbox(account, room, wall).await?;
+    let due = store.outbox_due(account).await?;
+    Ok((rows, due))
+}
