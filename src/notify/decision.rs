@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// How many decisions are kept.
-pub const KEPT: usize = 1_000;
+pub(super) const KEPT: usize = 1_000;
 
 /// One judgement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -87,8 +87,6 @@ pub enum Why {
     Dismissed,
     /// Its time on screen was over.
     Expired,
-    /// Many messages wait in this conversation; it is counted, not listed.
-    Counted,
 }
 
 impl Why {
@@ -117,7 +115,6 @@ impl Why {
             Self::Refused => "the notification server refused it",
             Self::Dismissed => "the notification was dismissed or acted on",
             Self::Expired => "the notification's time on screen was over",
-            Self::Counted => "it is counted in the conversation's banner",
         }
     }
 
@@ -146,18 +143,17 @@ impl Why {
             Self::Refused => "refused",
             Self::Dismissed => "dismissed",
             Self::Expired => "expired",
-            Self::Counted => "counted",
         }
     }
 }
 
 /// The last [`KEPT`] decisions.
 #[derive(Debug, Default)]
-pub struct Decisions(VecDeque<Decision>);
+pub(super) struct Decisions(VecDeque<Decision>);
 
 impl Decisions {
     /// Keeps one; the oldest makes room.
-    pub fn push(&mut self, decision: Decision) {
+    pub(super) fn push(&mut self, decision: Decision) {
         if self.0.len() >= KEPT {
             self.0.pop_front();
         }
@@ -166,13 +162,13 @@ impl Decisions {
 
     /// The newest `limit`, oldest first.
     #[must_use]
-    pub fn recent(&self, limit: usize) -> Vec<Decision> {
+    pub(super) fn recent(&self, limit: usize) -> Vec<Decision> {
         self.0.iter().skip(self.0.len().saturating_sub(limit)).cloned().collect()
     }
 
     /// All about one message, oldest first.
     #[must_use]
-    pub fn about(&self, message: MessageId) -> Vec<Decision> {
+    pub(super) fn about(&self, message: MessageId) -> Vec<Decision> {
         self.0.iter().filter(|decision| decision.message == message).cloned().collect()
     }
 }

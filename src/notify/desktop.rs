@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use std::time::Duration;
 
 /// How long one call to a notification server may take.
-pub const CALL_LIMIT: Duration = Duration::from_secs(2);
+pub(super) const CALL_LIMIT: Duration = Duration::from_secs(2);
 
 /// A notification server, or what stands in for one.
 ///
@@ -65,8 +65,8 @@ pub struct Notice {
     pub actions: Vec<(String, String)>,
     /// How loud.
     pub urgency: Urgency,
-    /// No sound, whatever the theme says.
-    pub silent: bool,
+    /// Name of a sound in the desktop's theme; `None`: no sound, whatever the theme says.
+    pub sound: Option<String>,
     /// `im.received` and the like (specification, table 2).
     pub category: String,
 }

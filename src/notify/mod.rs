@@ -8,7 +8,9 @@ mod decision;
 mod desktop;
 mod notifier;
 mod observed;
+pub mod rules;
 mod settings;
+mod text;
 
 pub use decision::{Decision, Verdict, Why};
 pub use desktop::{Capabilities, Closed, Desktop, DesktopError, DesktopEvent, Notice, Shown, Urgency};
