@@ -1,0 +1,25 @@
+//! What tests of the real binary share: processes that end with the test, a hub, a home with accounts, a daemon that
+//! says when it is ready. Include it with `#[path = "../support/mod.rs"] mod support;`.
+//!
+//! It never kills by name, never sleeps for a guessed time, and never touches the user's own state: every home is a
+//! temporary `WAKEFUL_HOME`, and no desktop is reachable unless the test passes one in.
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test target uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
+#![allow(clippy::disallowed_methods, reason = "tests of the real binary run on the machine's clock")]
+
+mod home;
+mod hub;
+mod process;
+mod wait;
+
+pub use home::{Answer, Daemon, Home, Watch};
+pub use hub::Hub;
+pub use process::Process;
+pub use wait::{PATIENCE, eventually, skip};
+
+use std::path::PathBuf;
+
+/// The built `wakeful`.
+pub fn wakeful() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_wakeful"))
+}
