@@ -1,0 +1,69 @@
+//! Telling whoever started us how we are: systemd's notify socket, or the pipe of `wakeful start`.
+//!
+//! Never reads the environment by itself: `main` does, before any thread exists.
+
+use sd_notify::NotifyState;
+use std::fs::File;
+use std::io::Write as _;
+use std::time::Duration;
+
+/// Names the pipe's descriptor for a daemon that `wakeful start` detached.
+pub const READY_FD: &str = "WAKEFUL_READY_FD";
+
+/// Whom to tell.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    systemd: bool,
+    pipe: Option<File>,
+    watchdog: Option<Duration>,
+}
+
+impl Readiness {
+    /// From what `main` found: whether `NOTIFY_SOCKET` is set, and the number in [`READY_FD`].
+    #[must_use]
+    pub fn new(systemd: bool, pipe: Option<&str>) -> Self {
+        let pipe = pipe.and_then(|number| number.parse::<u32>().ok());
+        // Opened by name, since taking over a bare descriptor number would be unsafe code.
+        let pipe = pipe.and_then(|fd| File::options().write(true).open(format!("/dev/fd/{fd}")).ok());
+        let watchdog = if systemd { sd_notify::watchdog_enabled() } else { None };
+        Self { systemd, pipe, watchdog }
+    }
+
+    /// How often systemd wants to hear of us at the latest, if it does.
+    #[must_use]
+    pub fn watchdog(&self) -> Option<Duration> {
+        self.watchdog
+    }
+
+    /// Sockets listen and accounts are loaded. The pipe is closed with it: whoever waits there goes away.
+    pub fn ready(&mut self, status: &str) {
+        self.tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+        if let Some(mut pipe) = self.pipe.take() {
+            writeln!(pipe, "READY").ok();
+        }
+    }
+
+    /// One line for `systemctl status`.
+    pub fn status(&self, status: &str) {
+        self.tell(&[NotifyState::Status(status)]);
+    }
+
+    /// We are alive.
+    pub fn feed_watchdog(&self) {
+        self.tell(&[NotifyState::Watchdog]);
+    }
+
+    /// We are on our way out.
+    pub fn stopping(&self) {
+        self.tell(&[NotifyState::Stopping]);
+    }
+
+    fn tell(&self, state: &[NotifyState<'_>]) {
+        if !self.systemd {
+            return;
+        }
+        if let Err(error) = sd_notify::notify(state) {
+            tracing::debug!(%error, "systemd's notify socket does not answer");
+        }
+    }
+}
