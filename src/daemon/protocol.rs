@@ -1,0 +1,70 @@
+//! From an account's configuration to its protocol machine and its dialer, and the trial login of `account add`.
+
+use crate::config::{Account, Protocol as Configured};
+use crate::model::{CheckpointRow, Secret};
+use crate::proto::{Protocol, xmpp};
+use crate::store::Store;
+use crate::world::Entropy;
+use std::fmt::Write as _;
+
+/// Our own user id, where the configuration names it.
+pub(super) fn me(account: &Account) -> Option<&str> {
+    match &account.protocol {
+        Configured::Hub { .. } => None,
+        Configured::Xmpp { jid, .. } => Some(jid),
+    }
+}
+
+/// The protocol of an account with the progress that was last committed.
+pub(super) async fn make(
+    account: &Account,
+    secret: Secret,
+    rows: &[CheckpointRow],
+    store: &Store,
+    entropy: &Entropy,
+) -> anyhow::Result<Box<dyn Protocol>> {
+    let device = device(store, entropy).await?;
+    assemble(account, secret, rows, &device, entropy.seed())
+}
+
+fn assemble(
+    account: &Account,
+    secret: Secret,
+    rows: &[CheckpointRow],
+    device: &str,
+    seed: u64,
+) -> anyhow::Result<Box<dyn Protocol>> {
+    match &account.protocol {
+        Configured::Hub { .. } => anyhow::bail!("the hub protocol is not built in yet"),
+        Configured::Xmpp { jid, url } => {
+            let mut settings = xmpp::Settings::new(jid, &format!("wakeful-{device}"), secret);
+            settings.url.clone_from(url);
+            settings.plain_without_tls = account.insecure;
+            Ok(Box::new(xmpp::Xmpp::new(settings, rows, seed)))
+        }
+    }
+}
+
+/// What tells this installation from the user's others: random, made once, kept in the store.
+async fn device(store: &Store, entropy: &Entropy) -> anyhow::Result<String> {
+    const KEY: &str = "daemon.device";
+    if let Some(device) = store.setting(KEY).await? {
+        return Ok(device);
+    }
+    let mut bytes = [0; 4];
+    entropy.fill(&mut bytes);
+    let mut device = String::new();
+    for byte in bytes {
+        write!(device, "{byte:02x}")?;
+    }
+    store.set_setting(KEY, Some(device.clone())).await?;
+    Ok(device)
+}
+
+/// Logs in once, without a store, to see whether address and secret are right.
+///
+/// # Errors
+/// With what failed, in plain words and with what to do.
+pub async fn probe(_account: &Account, _secret: Secret, _entropy: &Entropy) -> anyhow::Result<()> {
+    anyhow::bail!("not built in yet")
+}
