@@ -4,7 +4,8 @@ use super::{AccountId, ConversationId, Message, MessageId, MessageKind, Position
 use serde::{Deserialize, Serialize};
 
 /// What is searched.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Everything on this machine.
     All,
@@ -40,7 +41,7 @@ pub enum Anchor {
 }
 
 /// A question to history.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Query {
     /// Where.
     pub scope: Scope,

@@ -1,0 +1,24 @@
+//! Whether a message that changed or arrived still fits what a cursor looks for, without asking the store.
+
+use crate::model::{FeedItem, Message, MessageState, Query, Scope};
+
+/// The change is about the query's scope.
+pub(in crate::ipc) fn in_scope(query: &Query, item: &FeedItem) -> bool {
+    match query.scope {
+        Scope::All => true,
+        Scope::Account(account) => item.account == account,
+        Scope::Conversation(conversation) => item.conversation == Some(conversation),
+    }
+}
+
+/// The message fits the conditions. Full text is left to the store: here it always fits.
+pub(in crate::ipc) fn fits(query: &Query, message: &Message) -> bool {
+    let linked = || message.text.contains("https://") || message.text.contains("http://");
+    query.sender.as_ref().is_none_or(|sender| *sender == message.sender)
+        && query.since.is_none_or(|since| message.sent_at >= since)
+        && query.until.is_none_or(|until| message.sent_at < until)
+        && query.kind.is_none_or(|kind| message.kind == kind)
+        && (!query.has_attachment || !message.attachments.is_empty())
+        && (!query.has_link || linked())
+        && (!query.unread || (!message.outgoing && message.state == MessageState::Received))
+}
