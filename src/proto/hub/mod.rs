@@ -1,3 +1,4 @@
 //! The hub protocol `wakeful.v1.json`: frames and the client machine.
 
+pub mod client;
 pub mod wire;

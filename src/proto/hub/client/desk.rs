@@ -1,0 +1,85 @@
+//! Requests on their way: each has an id, the hub's limit on open ones is kept, people's commands go first.
+
+use crate::model::{ConversationKey, FetchHole, OutboxId};
+use crate::proto::hub::wire::{ClientFrame, encode};
+use std::collections::{BTreeMap, VecDeque};
+
+/// What an answer is for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Request {
+    /// An outbox row.
+    Command { outbox: OutboxId, conversation: Option<ConversationKey>, sends: bool },
+    /// A reader's wish for older history.
+    Fetch(FetchHole),
+    /// The gap since the last contiguous point.
+    Fill { conv: String },
+    /// Changes that were missed.
+    Repair { conv: String },
+    /// Who is in a group; what came on the pages before.
+    Members { conv: String, so_far: Vec<crate::model::Member> },
+}
+
+/// Requests on their way.
+#[derive(Debug)]
+pub(super) struct Desk {
+    next: u64,
+    open: BTreeMap<u64, Request>,
+    commands: VecDeque<(u64, String)>,
+    others: VecDeque<(u64, String)>,
+    flying: u64,
+    limit: u64,
+}
+
+impl Desk {
+    pub(super) fn new() -> Self {
+        let (commands, others) = (VecDeque::new(), VecDeque::new());
+        Self { next: 1, open: BTreeMap::new(), commands, others, flying: 0, limit: 1 }
+    }
+
+    /// Ids of this connection begin anew; whatever was open got no answer.
+    pub(super) fn reset(&mut self) {
+        *self = Self::new();
+    }
+
+    pub(super) fn allow(&mut self, limit: u64) {
+        self.limit = limit.max(1);
+    }
+
+    pub(super) fn id(&mut self) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        id
+    }
+
+    pub(super) fn push(&mut self, id: u64, frame: &ClientFrame, request: Request) {
+        let command = matches!(request, Request::Command { .. });
+        let queue = if command { &mut self.commands } else { &mut self.others };
+        queue.push_back((id, encode(frame)));
+        self.open.insert(id, request);
+    }
+
+    /// The next text to transmit, while the hub's limit allows.
+    pub(super) fn pop(&mut self) -> Option<String> {
+        if self.flying >= self.limit {
+            return None;
+        }
+        let (_, text) = self.commands.pop_front().or_else(|| self.others.pop_front())?;
+        self.flying += 1;
+        Some(text)
+    }
+
+    /// The answer to `id` came.
+    pub(super) fn answered(&mut self, id: u64) -> Option<Request> {
+        let request = self.open.remove(&id)?;
+        self.flying = self.flying.saturating_sub(1);
+        Some(request)
+    }
+
+    pub(super) fn any(&self, mut wanted: impl FnMut(&Request) -> bool) -> bool {
+        self.open.values().any(&mut wanted)
+    }
+
+    pub(super) fn holds(&self, row: OutboxId) -> bool {
+        self.any(|request| matches!(request, Request::Command { outbox, .. } if *outbox == row))
+    }
+}
