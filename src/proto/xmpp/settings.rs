@@ -3,7 +3,7 @@
 use crate::model::Secret;
 
 /// Largest frame accepted, bytes. Servers' own limits for a stanza are 256 KiB to 1 MiB.
-pub const MAX_FRAME: usize = 2 * 1024 * 1024;
+pub(super) const MAX_FRAME: usize = 2 * 1024 * 1024;
 
 /// How to log in. `daemon` makes it from the configuration, `account add` for its trial.
 #[derive(Clone, Debug)]

@@ -1,0 +1,349 @@
+//! Archives (XEP-0313 with XEP-0059): catching up from the last contiguous id, and pages of older history on demand.
+//!
+//! The newest page alone at first sight; after that every gap is filled. Results count only for a query of ours that
+//! is still open, and only from the archive it was sent to.
+
+use super::inbound::Via;
+use super::session::About;
+use super::tag::{Tag, form};
+use super::xml::{self, Element, child};
+use super::{Xmpp, errors, iq, jid, ns, stanzas};
+use crate::model::{ConversationKey, Event, FetchHole, MessageId, Origin, Span, SpanEdge, Timestamp};
+
+/// Messages of the first page of an archive never seen before.
+const SNAPSHOT: u32 = 100;
+/// Pages of older history that may be on their way at once.
+const MAX_HOLES: usize = 4;
+/// Live ids remembered while the last page is on its way.
+const MAX_LIVE: usize = 4_096;
+/// Seconds a page may take.
+const PATIENCE: u64 = 90;
+
+/// Where an archive stands in this connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sync {
+    /// Everything up to now is here: live messages follow on directly.
+    pub(super) synced: bool,
+    pub(super) running: bool,
+    /// A catch-up that began in this connection is through.
+    pub(super) checked: bool,
+    /// There is no archive, or it does not answer.
+    pub(super) unavailable: bool,
+    /// Ids that came live since the last page was asked for.
+    live: Vec<(String, i64)>,
+    /// Rows of ours that this catch-up looks for.
+    looking: Vec<MessageId>,
+}
+
+/// What a page is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    CatchUp,
+    Snapshot,
+    Hole { above: Option<String> },
+}
+
+/// A page on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Query {
+    pub(super) archive: String,
+    purpose: Purpose,
+    after: Option<String>,
+    /// The id to go on from is pruned; it goes on from its time.
+    by_time: bool,
+    lo: Option<(String, i64)>,
+    hi: Option<(String, i64)>,
+    ids: Vec<String>,
+}
+
+fn edge(end: Option<&(String, i64)>) -> Option<SpanEdge> {
+    end.map(|(id, at)| SpanEdge { id: id.clone(), at: Timestamp(*at) })
+}
+
+impl Xmpp {
+    fn has_archive(&self, archive: &str) -> bool {
+        if archive == self.me {
+            return self.able().mam;
+        }
+        self.durable.rooms.get(archive).is_some_and(|room| room.mam)
+    }
+
+    fn archive_conversation(&self, archive: &str) -> Option<ConversationKey> {
+        (archive != self.me).then(|| ConversationKey::server(archive))
+    }
+
+    /// Brings an archive up to date.
+    pub(super) fn sync(&mut self, archive: &str) {
+        let available = self.has_archive(archive);
+        let sync = self.session.syncs.entry(archive.to_owned()).or_default();
+        if sync.running {
+            return;
+        }
+        if !available {
+            sync.unavailable = true;
+            return self.consider_caught_up();
+        }
+        let ours = self.durable.unseen.iter().filter(|unseen| unseen.archive == archive);
+        *sync = Sync { running: true, looking: ours.clone().map(|unseen| unseen.cid).collect(), ..Sync::default() };
+        let earliest = ours.map(|unseen| unseen.after.clone()).next();
+        let (purpose, after) = match self.durable.archives.get(archive) {
+            None => (Purpose::Snapshot, None),
+            Some(row) => (Purpose::CatchUp, earliest.unwrap_or_else(|| row.last.clone())),
+        };
+        self.query(archive, purpose, after, false);
+    }
+
+    fn query(&mut self, archive: &str, purpose: Purpose, after: Option<String>, by_time: bool) {
+        if let Some(sync) = self.session.syncs.get_mut(archive).filter(|_| purpose == Purpose::CatchUp) {
+            sync.live.clear();
+        }
+        let queryid = self.names.id();
+        let size = if purpose == Purpose::Snapshot { SNAPSHOT } else { self.settings.page };
+        let mut set = Tag::new("set", ns::RSM).child(Tag::plain("max").text(size.to_string()));
+        match (&purpose, &after) {
+            (Purpose::CatchUp, Some(after)) if !by_time => set = set.child(Tag::plain("after").text(after)),
+            (Purpose::CatchUp, _) => {}
+            (Purpose::Snapshot, _) => set = set.child(Tag::plain("before")),
+            (Purpose::Hole { above }, _) => {
+                set = set.child(Tag::plain("before").text(above.as_deref().unwrap_or_default()));
+            }
+        }
+        let mut payload = Tag::new("query", ns::MAM).attr("queryid", &queryid);
+        if by_time {
+            // Ten minutes of slack for clocks; what is doubled by it has the same ids.
+            let at = self.durable.archives.get(archive).map_or(0, |row| row.at).saturating_sub(600_000);
+            payload = payload.child(form(ns::MAM, &[("start", &Timestamp(at.max(0)).to_string())]));
+        }
+        let to = (archive != self.me).then(|| archive.to_owned());
+        let about = About::Archive(queryid.clone());
+        self.ask("set", to.as_deref(), payload.child(set), about, PATIENCE);
+        let archive = archive.to_owned();
+        let query = Query { archive, purpose, after, by_time, lo: None, hi: None, ids: Vec::new() };
+        self.session.queries.insert(queryid, query);
+    }
+
+    /// A message with `<result/>`: part of a page.
+    pub(super) fn on_archive_result(&mut self, from: Option<&str>, result: &Element) {
+        let forged = crate::mutant("xmpp-trust-any-mam");
+        let queryid = result.attr("queryid").unwrap_or_default().to_owned();
+        let query = self.session.queries.get(&queryid);
+        let archive = match query {
+            Some(query) => query.archive.clone(),
+            None if forged => self.me.clone(),
+            None => return self.refuse(),
+        };
+        let genuine = match from {
+            None => archive == self.me,
+            Some(from) => from == archive,
+        };
+        let inner = child(result, "forwarded", ns::FORWARD);
+        let message = inner.and_then(|f| child(f, "message", ns::CLIENT));
+        let at = inner.and_then(|f| child(f, "delay", ns::DELAY)).and_then(stanzas::stamp);
+        let (true, Some(id), Some(message), Some(at)) = (genuine || forged, result.attr("id"), message, at) else {
+            return self.refuse();
+        };
+        let origin = match query.map(|query| &query.purpose) {
+            Some(Purpose::Snapshot) => Origin::Snapshot,
+            Some(Purpose::Hole { .. }) => Origin::History,
+            _ if self.session.caught_up => Origin::Live,
+            _ => Origin::CatchUp,
+        };
+        if let Some(query) = self.session.queries.get_mut(&queryid) {
+            let end = (id.to_owned(), at.ms());
+            query.lo.get_or_insert_with(|| end.clone());
+            query.hi = Some(end);
+            query.ids.push(id.to_owned());
+        }
+        self.on_message(message, &Via::Archive { archive, id: id.to_owned(), at, origin });
+    }
+
+    pub(super) fn on_archive_answer(&mut self, queryid: &str, answer: &Element) {
+        let Some(mut query) = self.session.queries.remove(queryid) else { return };
+        let Some(fin) = iq::payload(answer, "fin", ns::MAM) else { return self.on_archive_error(&query, answer) };
+        let complete = matches!(fin.attr("complete"), Some("true" | "1"));
+        let last = child(fin, "set", ns::RSM).and_then(|set| xml::child_text(set, "last", ns::RSM));
+        // The page's own end counts: it also stands for what the archive filtered out.
+        if let (Some(last), Some(hi)) = (last, &mut query.hi) {
+            hi.0 = last;
+        }
+        match query.purpose.clone() {
+            Purpose::CatchUp => self.on_caught_page(&query, complete),
+            Purpose::Snapshot => {
+                self.say_span(&query, None, complete, true);
+                self.end_sync(&query);
+            }
+            Purpose::Hole { above } => self.say_span(&query, above, complete || query.lo.is_none(), false),
+        }
+    }
+
+    fn on_caught_page(&mut self, query: &Query, complete: bool) {
+        let complete = complete || query.hi.is_none();
+        if query.hi.is_some() {
+            self.say_span(query, None, query.after.is_none() && !query.by_time, complete);
+        }
+        if complete {
+            return self.end_sync(query);
+        }
+        self.note_last(query);
+        let next = query.hi.as_ref().map(|(id, _)| id.clone());
+        self.query(&query.archive, Purpose::CatchUp, next, false);
+    }
+
+    fn say_span(&mut self, query: &Query, before: Option<String>, at_start: bool, at_end: bool) {
+        let span = Span {
+            archive: query.archive.clone(),
+            conversation: self.archive_conversation(&query.archive),
+            lo: edge(query.lo.as_ref()),
+            hi: edge(query.hi.as_ref()),
+            after: query.after.clone(),
+            before,
+            at_start,
+            at_end,
+        };
+        self.event(Event::Span(span));
+    }
+
+    fn note_last(&mut self, query: &Query) {
+        let row = self.durable.archives.entry(query.archive.clone()).or_default();
+        if let Some((id, at)) = &query.hi {
+            row.last = Some(id.clone());
+            row.at = *at;
+        }
+    }
+
+    fn end_sync(&mut self, query: &Query) {
+        self.note_last(query);
+        let archive = &query.archive;
+        if let Some(row) = self.durable.archives.get_mut(archive) {
+            row.whole = true;
+        }
+        let sync = self.session.syncs.entry(archive.clone()).or_default();
+        sync.running = false;
+        sync.synced = true;
+        sync.checked = true;
+        let live: Vec<_> = sync.live.drain(..).filter(|(id, _)| !query.ids.contains(id)).collect();
+        let looked = std::mem::take(&mut sync.looking);
+        for (id, at) in live {
+            self.extend(archive, &id, at);
+        }
+        // What was looked for and is not there either waits in the outbox or is not archived by this server.
+        let flying: Vec<_> = self.flight.queue.iter().filter_map(|s| s.row.as_ref().map(|row| row.cid)).collect();
+        self.durable.unseen.retain(|unseen| !looked.contains(&unseen.cid) || flying.contains(&unseen.cid));
+        self.consider_caught_up();
+        self.pump();
+    }
+
+    fn on_archive_error(&mut self, query: &Query, answer: &Element) {
+        let (condition, _) = errors::stanza_condition(answer);
+        let pruned = condition == "item-not-found";
+        match &query.purpose {
+            Purpose::CatchUp if pruned && !query.by_time => {
+                self.query(&query.archive.clone(), Purpose::CatchUp, query.after.clone(), true);
+            }
+            Purpose::Hole { above } => {
+                // Pruned: nothing older will ever come.
+                if pruned {
+                    self.say_span(query, above.clone(), true, false);
+                }
+            }
+            Purpose::CatchUp | Purpose::Snapshot => {
+                let sync = self.session.syncs.entry(query.archive.clone()).or_default();
+                sync.running = false;
+                sync.unavailable = true;
+                self.consider_caught_up();
+                self.pump();
+            }
+        }
+    }
+
+    /// A message with a genuine id came live.
+    pub(super) fn on_live_id(&mut self, archive: &str, id: &str, at: Timestamp, delayed: bool) {
+        let Some(sync) = self.session.syncs.get_mut(archive) else { return };
+        if sync.running {
+            if !delayed && sync.live.len() < MAX_LIVE {
+                sync.live.push((id.to_owned(), at.ms()));
+            }
+        } else if sync.synced {
+            // An offline message that comes late is older than what is here: its place is known already.
+            let older = delayed && self.durable.archives.get(archive).is_some_and(|row| at.ms() < row.at);
+            if !older {
+                self.extend(archive, id, at.ms());
+            }
+        }
+    }
+
+    /// The archive's contiguous range reaches up to this message.
+    fn extend(&mut self, archive: &str, id: &str, at: i64) {
+        let row = self.durable.archives.entry(archive.to_owned()).or_default();
+        if row.last.as_deref() == Some(id) {
+            return;
+        }
+        let after = row.last.replace(id.to_owned());
+        row.at = row.at.max(at);
+        let end = SpanEdge { id: id.to_owned(), at: Timestamp(at) };
+        let span = Span {
+            archive: archive.to_owned(),
+            conversation: self.archive_conversation(archive),
+            lo: Some(end.clone()),
+            hi: Some(end),
+            at_start: after.is_none(),
+            after,
+            before: None,
+            at_end: true,
+        };
+        self.event(Event::Span(span));
+    }
+
+    /// A resumed session: what was whole stays whole; the rest goes on where it was.
+    pub(super) fn sync_resumed(&mut self) {
+        let mut archives: Vec<String> =
+            self.durable.rooms.iter().filter(|(_, r)| r.joined).map(|(j, _)| j.clone()).collect();
+        archives.insert(0, self.me.clone());
+        for archive in archives {
+            let whole = self.durable.archives.get(&archive).is_some_and(|row| row.whole);
+            if whole && self.has_archive(&archive) {
+                self.session.syncs.insert(archive, Sync { synced: true, ..Sync::default() });
+            } else {
+                self.sync(&archive);
+            }
+        }
+        if self.durable.unseen.iter().any(|unseen| unseen.acked) {
+            self.confirm_at = self.confirm_at.or(self.in_time(2));
+        }
+    }
+
+    /// Everything that was missed is here: say so, once a connection.
+    pub(super) fn consider_caught_up(&mut self) {
+        if self.session.caught_up || !self.session.fenced {
+            return;
+        }
+        let settled = |archive: &str| {
+            self.session.syncs.get(archive).is_some_and(|sync| (sync.synced && !sync.running) || sync.unavailable)
+        };
+        let rooms = self.rooms.iter().all(|(room, state)| state.settled() && (!state.joined() || settled(room)));
+        if settled(&self.me) && rooms && self.session.rooms_known {
+            self.session.caught_up = true;
+            self.event(Event::CaughtUp);
+        }
+    }
+
+    /// A reader reached a hole: the page directly before it.
+    pub(super) fn fetch(&mut self, hole: &FetchHole) {
+        let Some(archive) = jid::bare(&hole.archive).filter(|archive| self.has_archive(archive)) else { return };
+        let purpose = Purpose::Hole { above: hole.above.clone() };
+        let holes = self.session.queries.values().filter(|q| matches!(q.purpose, Purpose::Hole { .. })).count();
+        let again = self.session.queries.values().any(|q| q.archive == archive && q.purpose == purpose);
+        if self.online() && !again && holes < MAX_HOLES {
+            self.query(&archive, purpose, None, false);
+        }
+    }
+
+    /// Looks for sent messages in the archive, once they should be there.
+    pub(super) fn confirm(&mut self) {
+        let me = self.me.clone();
+        let waiting = self.durable.unseen.iter().any(|unseen| unseen.acked && unseen.archive == me);
+        if waiting && self.session.syncs.get(&me).is_some_and(|sync| sync.synced) {
+            self.sync(&me);
+        }
+    }
+}
