@@ -6,6 +6,8 @@
 
 mod decision;
 mod desktop;
+#[cfg(target_os = "linux")]
+mod linux;
 mod notifier;
 mod observed;
 pub mod rules;
@@ -14,6 +16,8 @@ mod text;
 
 pub use decision::{Decision, Verdict, Why};
 pub use desktop::{Capabilities, Closed, Desktop, DesktopError, DesktopEvent, Notice, Shown, Urgency};
+#[cfg(target_os = "linux")]
+pub use linux::Linux;
 pub use notifier::{Asks, Choice, Notifier, NotifyError, Tested};
 pub use observed::{Imagined, Observed, Seen};
 pub use settings::{Choices, Muted, Override, Privacy, Quiet, Settings, Until};
