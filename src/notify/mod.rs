@@ -6,10 +6,13 @@
 
 mod decision;
 mod desktop;
+mod driver;
 #[cfg(target_os = "linux")]
 mod linux;
 mod notifier;
 mod observed;
+mod open;
+mod portable;
 pub mod rules;
 mod settings;
 mod text;
@@ -20,7 +23,8 @@ pub use desktop::{Capabilities, Closed, Desktop, DesktopError, DesktopEvent, Not
 pub use linux::Linux;
 pub use notifier::{Asks, Choice, Notifier, NotifyError, Tested};
 pub use observed::{Imagined, Observed, Seen};
-pub use settings::{Choices, Muted, Override, Privacy, Quiet, Settings, Until};
+pub use portable::Portable;
+pub use settings::{Choices, Muted, Override, Privacy, Quiet, QuietChoice, Settings, Until};
 
 use crate::model::{Addressed, Attention};
 use crate::store::Store;
@@ -51,18 +55,23 @@ pub struct NotifyParts {
     pub shutdown: CancellationToken,
 }
 
-/// Starts the notification task.
+/// Starts the notification task. Must be called within a runtime.
 #[must_use]
 pub fn spawn(parts: NotifyParts) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        parts.shutdown.cancelled().await;
-    })
+    tokio::spawn(driver::Driver::new(parts).run())
 }
 
-/// The desktop's own notification server: over D-Bus on Linux, notify-rust elsewhere. It need not be there yet.
+/// The desktop's own notification server, which need not be there yet: over D-Bus on Linux, notify-rust elsewhere.
+/// Must be called within a runtime.
 #[must_use]
-pub fn desktop() -> Box<dyn Desktop> {
-    Box::new(Nowhere)
+pub fn desktop(entropy: &Entropy) -> Box<dyn Desktop> {
+    #[cfg(target_os = "linux")]
+    {
+        let _: &Entropy = entropy;
+        Box::new(Linux::start(None))
+    }
+    #[cfg(not(target_os = "linux"))]
+    Box::new(Portable::new(entropy))
 }
 
 /// Shows nothing: for `notifications = false` and tests.

@@ -2,7 +2,7 @@
 
 use super::decision::Decision;
 use super::desktop::DesktopError;
-use super::settings::{Choices, Muted, Quiet, Until};
+use super::settings::{Choices, Muted, QuietChoice, Until};
 use crate::model::MessageId;
 use crate::store::StoreError;
 use tokio::sync::{mpsc, oneshot};
@@ -60,8 +60,8 @@ pub enum Choice {
     Mute(Muted, Option<Until>),
     /// Do not disturb.
     Dnd(Option<Until>),
-    /// Quiet hours in place of the configured ones: `Some(None)` for none at all, `None` for the configured ones.
-    Quiet(Option<Option<Quiet>>),
+    /// Quiet hours in place of the configured ones.
+    Quiet(Option<QuietChoice>),
 }
 
 impl Notifier {

@@ -94,6 +94,16 @@ pub struct Quiet {
     pub to: u16,
 }
 
+/// Quiet hours chosen by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QuietChoice {
+    /// None at all.
+    Never,
+    /// Every day.
+    Daily(Quiet),
+}
+
 /// How long a choice holds. In JSON: `"forever"`, or a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -134,6 +144,28 @@ pub struct Choices {
     pub accounts: BTreeMap<String, Until>,
     /// Do not disturb.
     pub dnd: Option<Until>,
-    /// Quiet hours that stand in for the configured ones; `Some(None)`: none at all.
-    pub quiet: Option<Option<Quiet>>,
+    /// Quiet hours that stand in for the configured ones.
+    pub quiet: Option<QuietChoice>,
+}
+
+impl Choices {
+    /// Leaves out what no longer holds.
+    pub(super) fn forget_past(&mut self, now: Timestamp) {
+        self.conversations.retain(|_, until| until.holds(now));
+        self.accounts.retain(|_, until| until.holds(now));
+        self.dnd = self.dnd.filter(|until| until.holds(now));
+    }
+
+    /// Changes one choice.
+    pub(super) fn apply(&mut self, choice: super::Choice) {
+        use super::Choice;
+        match choice {
+            Choice::Mute(Muted::Conversation(id), Some(until)) => drop(self.conversations.insert(id, until)),
+            Choice::Mute(Muted::Conversation(id), None) => drop(self.conversations.remove(&id)),
+            Choice::Mute(Muted::Account(name), Some(until)) => drop(self.accounts.insert(name, until)),
+            Choice::Mute(Muted::Account(name), None) => drop(self.accounts.remove(&name)),
+            Choice::Dnd(until) => self.dnd = until,
+            Choice::Quiet(quiet) => self.quiet = quiet,
+        }
+    }
 }

@@ -135,6 +135,8 @@ fn failure(error: zbus::Error) -> DesktopError {
             let absent = ABSENT.iter().any(|kind| name.ends_with(&format!(".{kind}")));
             if absent { DesktopError::Absent(text) } else { DesktopError::Refused(text) }
         }
+        // Ours to mend, and no server will take it next time either.
+        zbus::Error::Variant(error) => DesktopError::Refused(error.to_string()),
         other => DesktopError::Absent(other.to_string()),
     }
 }

@@ -1,0 +1,204 @@
+//! From committed changes to what the rules are told.
+
+use super::Driver;
+use crate::model::{ConversationId, FeedItem, FeedKind, Message, MessageId, MessageState};
+use crate::notify::decision::Why;
+use crate::notify::desktop::Shown;
+use crate::notify::rules::{Candidate, Input, Place};
+use crate::notify::text;
+use crate::store::{Banner, BannerState, Store, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Changes read at once.
+const CHUNK: usize = 256;
+
+impl Driver {
+    /// Reads what has been committed since the last time.
+    pub(super) async fn read(&mut self) {
+        loop {
+            let read = if self.stale { self.resync().await } else { self.follow().await };
+            match read {
+                Ok(true) => self.settle().await,
+                Ok(false) => break,
+                Err(StoreError::Invalid(_)) => self.stale = true,
+                Err(StoreError::Closed) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "changes cannot be read; tried again shortly");
+                    self.stale = true;
+                    return;
+                }
+            }
+        }
+        self.tell_unread().await;
+    }
+
+    /// Looks at every banner on disk.
+    async fn resync(&mut self) -> Result<bool, StoreError> {
+        let seq = *self.feed.borrow_and_update();
+        let banners = self.store.banners().await?;
+        let known: BTreeSet<MessageId> = banners.iter().map(|banner| banner.message).collect();
+        for message in self.rules.tracked().into_iter().filter(|message| !known.contains(message)) {
+            self.tell(Input::Gone(message, Why::Read));
+        }
+        for chunk in banners.chunks(CHUNK) {
+            let messages = messages(&self.store, chunk.iter().map(|banner| banner.message).collect()).await?;
+            for banner in chunk {
+                if let Some(message) = messages.get(&banner.message) {
+                    self.candidate(banner, message).await?;
+                }
+            }
+        }
+        (self.seq, self.stale) = (seq, false);
+        Ok(true)
+    }
+
+    /// Reads one chunk of changes; `false` when there was none.
+    async fn follow(&mut self) -> Result<bool, StoreError> {
+        self.feed.borrow_and_update();
+        let changes = self.store.changes(self.seq, CHUNK).await?;
+        let Some(last) = changes.last().map(|change| change.seq) else { return Ok(false) };
+        let wanted: BTreeSet<MessageId> = changes.iter().flat_map(|change| self.concerned(change)).collect();
+        let wanted: Vec<MessageId> = wanted.into_iter().collect();
+        let banners = if wanted.is_empty() { Vec::new() } else { self.store.banners_of(wanted.clone()).await? };
+        let banners: BTreeMap<MessageId, Banner> = banners.into_iter().map(|banner| (banner.message, banner)).collect();
+        let messages = messages(&self.store, wanted).await?;
+        for change in &changes {
+            self.digest(change, &banners, &messages).await?;
+        }
+        self.seq = last;
+        Ok(true)
+    }
+
+    /// Messages that a change makes us look at.
+    fn concerned(&self, change: &FeedItem) -> Vec<MessageId> {
+        match (change.kind, change.message, change.conversation) {
+            (FeedKind::Message, Some(message), _) => vec![message],
+            (FeedKind::Changed, Some(message), _) if self.rules.tracks(message) => vec![message],
+            (FeedKind::Read, _, Some(conversation)) => self.rules.tracked_in(conversation),
+            _ => Vec::new(),
+        }
+    }
+
+    async fn digest(
+        &mut self,
+        change: &FeedItem,
+        banners: &BTreeMap<MessageId, Banner>,
+        messages: &BTreeMap<MessageId, Message>,
+    ) -> Result<(), StoreError> {
+        match (change.kind, change.message, change.conversation) {
+            (FeedKind::Message, Some(id), _) => {
+                let Some(message) = messages.get(&id) else { return Ok(()) };
+                if message.outgoing {
+                    self.written_elsewhere(change, message).await;
+                } else if let Some(banner) = banners.get(&id) {
+                    self.candidate(banner, message).await?;
+                }
+            }
+            (FeedKind::Changed, Some(id), _) if self.rules.tracks(id) => self.changed(id, messages.get(&id)),
+            (FeedKind::Removed, Some(id), _) => self.tell(Input::Gone(id, Why::Retracted)),
+            (FeedKind::Read, _, Some(conversation)) => {
+                for id in self.rules.tracked_in(conversation) {
+                    // One that came after this chunk was read is not among them, and not read either.
+                    if messages.get(&id).is_some_and(|message| message.state == MessageState::Read) {
+                        self.tell(Input::Gone(id, Why::Read));
+                    }
+                }
+            }
+            (FeedKind::Conversation, _, Some(conversation)) => drop(self.places.remove(&conversation)),
+            (FeedKind::CaughtUp, ..) => self.tell(Input::CaughtUp(change.account)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn changed(&mut self, id: MessageId, message: Option<&Message>) {
+        match message {
+            None => self.tell(Input::Gone(id, Why::Retracted)),
+            Some(message) if message.retracted => self.tell(Input::Gone(id, Why::Retracted)),
+            Some(message) if message.state == MessageState::Read => self.tell(Input::Gone(id, Why::Read)),
+            Some(message) => self.tell(Input::Edited(id, text::preview(message))),
+        }
+    }
+
+    /// A message of ours that never was in our outbox came from another device.
+    async fn written_elsewhere(&mut self, change: &FeedItem, message: &Message) {
+        let there = matches!(message.state, MessageState::Sent | MessageState::Delivered | MessageState::Read);
+        if self.settings.borrow().other_device_delay.is_zero() || !there {
+            return;
+        }
+        if let Err(StoreError::NotFound { .. }) = self.store.outbox_row(message.id).await {
+            self.tell(Input::OtherDevice(change.account));
+        }
+    }
+
+    async fn candidate(&mut self, banner: &Banner, message: &Message) -> Result<(), StoreError> {
+        let place = match self.place(banner.conversation).await {
+            // Purged meanwhile.
+            Err(StoreError::NotFound { .. }) => return Ok(()),
+            found => found?,
+        };
+        let shown = match &banner.state {
+            BannerState::Shown { server, id } => Some(Shown { server: server.clone(), id: *id }),
+            BannerState::Due | BannerState::Held(_) | BannerState::Dropped(_) => None,
+        };
+        let sender = message.sender_name.as_deref().unwrap_or(&message.sender);
+        let candidate = Candidate {
+            message: message.id,
+            place,
+            position: message.position,
+            sender: text::name(sender),
+            text: text::preview(message),
+            sent_at: message.sent_at,
+            mentions_me: message.mentions_me,
+            silent: false,
+            catch_up: banner.catch_up,
+            outgoing: message.outgoing,
+            read: message.state == MessageState::Read,
+            retracted: message.retracted,
+            shown,
+        };
+        self.tell(Input::Candidate(Box::new(candidate)));
+        Ok(())
+    }
+
+    async fn place(&mut self, id: ConversationId) -> Result<Arc<Place>, StoreError> {
+        if let Some(place) = self.places.get(&id) {
+            return Ok(Arc::clone(place));
+        }
+        if self.places.len() >= CHUNK {
+            self.places.clear();
+        }
+        let found = self.store.conversation(id).await?;
+        let place = Arc::new(Place {
+            account: found.account,
+            account_name: found.account_name,
+            conversation: id,
+            title: text::name(&found.name),
+            peer: found.peer,
+            kind: found.kind,
+        });
+        self.places.insert(id, Arc::clone(&place));
+        Ok(place)
+    }
+
+    /// Tells the launcher, when the count has changed.
+    pub(super) async fn tell_unread(&mut self) {
+        if self.server.is_none() {
+            return;
+        }
+        let Ok(count) = self.store.unread(None).await else { return };
+        if self.unread != Some(count) {
+            self.unread = Some(count);
+            self.desktop.unread(count).await;
+        }
+    }
+}
+
+async fn messages(store: &Store, ids: Vec<MessageId>) -> Result<BTreeMap<MessageId, Message>, StoreError> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let messages = store.messages(ids).await?;
+    Ok(messages.into_iter().map(|message| (message.id, message)).collect())
+}

@@ -1,0 +1,99 @@
+//! Doing what the rules say, and recording it only once it is true.
+
+use super::{Clicked, Driver, REMEMBERED};
+use crate::machine::Machine;
+use crate::notify::desktop::{DesktopError, Shown};
+use crate::notify::open::Target;
+use crate::notify::rules::{Input, Note, Output, Slot};
+use crate::notify::text;
+use std::sync::Arc;
+
+impl Driver {
+    /// Does everything that the rules want done now.
+    pub(super) async fn settle(&mut self) {
+        while let Some(output) = self.rules.poll_output() {
+            match output {
+                Output::Notify(replaces, note) => {
+                    self.keep().await;
+                    self.show(replaces, &note).await;
+                }
+                Output::Close(id) => {
+                    if let Err(error) = self.desktop.close(id).await {
+                        tracing::debug!(%error, "a notice could not be withdrawn");
+                    }
+                }
+                Output::Record(message, state) => self.records.push((message, state)),
+                Output::Decided(decision) => self.decided(*decision),
+                Output::Wake => self.desktop.wake().await,
+            }
+        }
+        self.keep().await;
+    }
+
+    async fn show(&mut self, replaces: u32, note: &Note) {
+        let sound = self.settings.borrow().sound.clone();
+        let notice = text::render(note, self.capabilities, sound.as_deref(), replaces);
+        if crate::mutant("crash-before-notify") {
+            std::process::abort();
+        }
+        let answer = self.desktop.notify(notice).await;
+        if crate::mutant("crash-after-notify") {
+            std::process::abort();
+        }
+        if let Err(error) = &answer {
+            tracing::info!(%error, "a banner could not be shown");
+        }
+        let id = answer.as_ref().ok().map(|shown: &Shown| shown.id);
+        self.tell(Input::Answer(answer));
+        if let Some(id) = id {
+            self.remember(id);
+        }
+    }
+
+    /// Keeps what a notice is about for longer than it is on screen: an answer typed into it must not get lost because
+    /// it was read elsewhere in that moment.
+    fn remember(&mut self, id: u32) {
+        let Some((slot, messages)) = self.rules.on_screen(id) else { return };
+        let newest = messages.last().filter(|_| slot != Slot::Summary);
+        let clicked = match newest {
+            Some((message, place)) => Clicked {
+                target: Target {
+                    conversation: place.conversation.to_string(),
+                    account: place.account_name.clone(),
+                    message: message.to_string(),
+                },
+                place: Some((Arc::new((*place).clone()), *message)),
+            },
+            None => Clicked { target: Target::default(), place: None },
+        };
+        self.told.retain(|(old, _)| *old != id);
+        if self.told.len() >= REMEMBERED {
+            self.told.pop_front();
+        }
+        self.told.push_back((id, clicked));
+    }
+
+    /// Puts judgements on disk; what could not be written is kept for the next time.
+    pub(super) async fn keep(&mut self) {
+        if self.records.is_empty() {
+            return;
+        }
+        let records = std::mem::take(&mut self.records);
+        if let Err(error) = self.store.set_banners(records.clone()).await {
+            tracing::warn!(%error, "banners' states could not be written; tried again");
+            self.records = records;
+        }
+    }
+
+    /// A notification that says that it is a test.
+    pub(super) async fn test(&mut self) -> Result<u32, DesktopError> {
+        let notice = crate::notify::Notice {
+            summary: "wakeful".into(),
+            body: "This is a test. Messages will look like this.".into(),
+            sound: self.settings.borrow().sound.clone(),
+            category: "im.received".into(),
+            ..crate::notify::Notice::default()
+        };
+        Ok(self.desktop.notify(notice).await?.id)
+    }
+}
