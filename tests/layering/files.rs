@@ -7,7 +7,11 @@ const WANTED: usize = 400;
 const HARD: usize = 600;
 
 /// Files over 400 lines, each with its reason. An entry that is no longer needed is refused.
-const LONG: &[(&str, &str)] = &[];
+const LONG: &[(&str, &str)] = &[
+    ("src/notify/rules/mod.rs", "the rules and the table of situations that they answer are read side by side"),
+    ("src/proto/hub/wire/client.rs", "one type for each frame of the protocol's page, in its order"),
+    ("tests/xmpp/server.rs", "two servers' configuration and start, alike but for their files"),
+];
 
 /// What may be seen at the top; everything else is hidden or elsewhere.
 const TOP: &[&str] = &[
