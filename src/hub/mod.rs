@@ -1,1 +1,4 @@
 //! The hub server: pure session, SQLite store, in-process bus.
+
+pub mod ask;
+pub mod session;
