@@ -4,6 +4,8 @@
 use super::{Doorway, subprotocol};
 use crate::hub::ask::Identity;
 use crate::model::Secret;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -157,7 +159,7 @@ fn wanted(head: &[u8]) -> Result<Wanted, Refusal> {
         return Err(NO_UPGRADE);
     }
     let key = header("sec-websocket-key").map(str::trim).unwrap_or_default();
-    if data_encoding::BASE64.decode(key.as_bytes()).map(|bytes| bytes.len()) != Ok(16) {
+    if STANDARD.decode(key).map(|bytes| bytes.len()) != Ok(16) {
         return Err(NO_KEY);
     }
     let accept = derive_accept_key(key.as_bytes());

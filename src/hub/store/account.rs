@@ -9,7 +9,8 @@ use crate::proto::hub::wire::event::{self, DevOp};
 use crate::proto::hub::wire::server::Ok as WireOk;
 use crate::proto::hub::wire::{Device, ErrorCode, Token};
 use crate::world::Entropy;
-use data_encoding::BASE64URL_NOPAD;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
@@ -176,5 +177,5 @@ fn hash(token: &str) -> Vec<u8> {
 fn new_token(entropy: &Entropy) -> Secret {
     let mut bytes = [0; 32];
     entropy.fill(&mut bytes);
-    Secret::new(BASE64URL_NOPAD.encode(&bytes))
+    Secret::new(URL_SAFE_NO_PAD.encode(&bytes))
 }

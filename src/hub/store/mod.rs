@@ -25,6 +25,8 @@ use super::ask::{Answer, Ask, Done, Hint, Identity};
 use crate::db::{self, Checkpointer, DbError, Reader, Writer};
 use crate::model::{Secret, Timestamp};
 use crate::world::Entropy;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::{Connection, OptionalExtension};
 use rusqlite_migration::{M, Migrations};
 use std::path::Path;
@@ -244,7 +246,7 @@ impl Fixed {
             conn.execute("INSERT INTO fixed(key, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING", (key, &fresh))?;
             Ok(conn.query_row(select, [key], |row| row.get(0))?)
         };
-        let mut epoch = data_encoding::HEXLOWER.encode(&bytes("epoch")?);
+        let mut epoch = URL_SAFE_NO_PAD.encode(bytes("epoch")?);
         epoch.truncate(16);
         let page_key = bytes("page key")?;
         Ok(Self { epoch, page_key, entropy, settings })

@@ -5,7 +5,8 @@ use super::desk::Desk;
 use crate::proto::hub::wire::client::Filter;
 use crate::proto::hub::wire::server::ErrScope;
 use crate::proto::hub::wire::{ErrorCode, encode};
-use data_encoding::BASE64URL_NOPAD;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -76,7 +77,7 @@ impl Desk<'_> {
         let text = encode(&Sealed { u: self.who.user, e: end, p: page.clone() });
         let mut bytes = self.sign(text.as_bytes());
         bytes.extend_from_slice(text.as_bytes());
-        let token = BASE64URL_NOPAD.encode(&bytes);
+        let token = URL_SAFE_NO_PAD.encode(&bytes);
         if token.len() > LONGEST {
             let stop = Stop::refuse(ErrorCode::TooLarge, "the filter is too long for a page token");
             return Err(stop.field("filter").scope(ErrScope::Hist));
@@ -86,7 +87,7 @@ impl Desk<'_> {
 
     /// Reads a token of this user. One that has ended says where to reopen.
     pub(super) fn open_page(&self, token: &str) -> Result<Page, Stop> {
-        let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).map_err(|_| foreign())?;
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| foreign())?;
         let (signature, text) = bytes.split_at_checked(SIGNATURE).ok_or_else(foreign)?;
         if !crate::mutant("hub-token-unsigned") && !self.signed(text, signature) {
             return Err(foreign());
