@@ -1,5 +1,19 @@
 //! What the world offers the link: a WebSocket over TLS, or a simulated network behind the same trait.
 
+mod host_meta;
+mod network;
+mod proxy;
+mod settings;
+mod socket;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod upgrade;
+
+pub use network::NetworkDialer;
+pub use settings::{Proxy, Settings};
+
 use crate::model::Reason;
 use crate::proto::{CloseCode, Endpoint, Frame, Refusal};
 use futures_util::future::BoxFuture;
