@@ -135,7 +135,8 @@ async fn start_rooms(options: Options, store: Store) -> anyhow::Result<Running> 
     let mut accounts = Accounts::new(shared);
     accounts.apply(&options.config).await?;
     if options.machine {
-        crate::platform::signals::watch(signals.clone(), options.clock.clone(), options.shutdown.child_token());
+        let bus = crate::platform::signals::Bus::System;
+        crate::platform::signals::watch(signals.clone(), options.clock.clone(), bus, options.shutdown.child_token());
     }
     let owner = Owner { config_file: options.paths.config_file(), accounts, notifications, orders };
     let task = tokio::spawn(owner.run(options.shutdown.clone()));
