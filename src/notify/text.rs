@@ -73,9 +73,13 @@ fn title(note: &Note) -> String {
     match (note.conversation, note.hidden, note.total) {
         (Some(_), false, _) => name(&note.title),
         (Some(_), true, 1) => "New message".into(),
-        (Some(_), true, many) => format!("{many} new messages"),
-        (None, _, many) => format!("{many} new messages in {} conversations", note.conversations),
+        (Some(_), true, many) => count(many, "new message"),
+        (None, _, many) => format!("{} in {}", count(many, "new message"), count(note.conversations, "conversation")),
     }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 fn lines(note: &Note, markup: bool) -> Vec<String> {
@@ -83,7 +87,7 @@ fn lines(note: &Note, markup: bool) -> Vec<String> {
     let earlier = note.total.saturating_sub(note.lines.len());
     let mut lines = Vec::new();
     if note.conversation.is_some() && !note.hidden && earlier > 0 {
-        let text = format!("{earlier} earlier {}", if earlier == 1 { "message" } else { "messages" });
+        let text = count(earlier, "earlier message");
         lines.push(if markup { format!("<i>{text}</i>") } else { text });
     }
     lines.extend(note.lines.iter().map(|line| one_line(line, limit, markup)));

@@ -10,6 +10,8 @@ mod queue;
 mod rate;
 mod screen;
 mod show;
+#[cfg(test)]
+mod table;
 
 pub use input::{Candidate, Input, Output, Place};
 pub use note::{Line, Note};
@@ -35,6 +37,8 @@ pub struct Rules {
     world: World,
     /// The notification server's unique bus name.
     server: Option<String>,
+    /// It is known that there is none; before the first word about it nothing is asked for.
+    down: bool,
     queue: Queue,
     screen: Screen,
     /// Shown before a restart, until the server is known; by its old place.
@@ -58,6 +62,7 @@ impl Rules {
         Self {
             world: World::new(settings),
             server: None,
+            down: false,
             queue: Queue::default(),
             screen: Screen::default(),
             before: BTreeMap::new(),
@@ -259,7 +264,7 @@ impl Rules {
     }
 
     fn up(&mut self, now: Instant, server: String) {
-        self.server = Some(server.clone());
+        (self.server, self.down) = (Some(server.clone()), false);
         let lost: Vec<Slot> =
             self.screen.cards.iter().filter(|(_, card)| card.shown.server != server).map(|(s, _)| *s).collect();
         for slot in lost {
@@ -374,7 +379,7 @@ impl Machine for Rules {
                 self.rejudge(now);
             }
             Input::Up(server) => self.up(now, server),
-            Input::Down => self.server = None,
+            Input::Down => (self.server, self.down) = (None, true),
             Input::Inhibited(on) => {
                 self.world.inhibited = on;
                 self.rejudge(now);

@@ -106,7 +106,7 @@ impl Rules {
                 }
             }
             Err(DesktopError::Absent(_) | DesktopError::Silent) => {
-                self.server = None;
+                (self.server, self.down) = (None, true);
                 if flight.counted {
                     self.rate.refund();
                 }
@@ -149,7 +149,7 @@ impl Rules {
     }
 
     fn wait_for_server(&mut self, now: Instant) {
-        if self.queue.ready().is_empty() {
+        if !self.down || self.queue.ready().is_empty() {
             return;
         }
         self.tell_ready(now, Why::NoServer);
