@@ -3,8 +3,18 @@
 //! Every command is a file with `Args` and `run(&Global, Args) -> anyhow::Result<()>`; nothing else prints.
 //! Commands run on a single-threaded runtime; `start` runs before any runtime or thread exists.
 
+mod attach;
+mod conversation;
 mod exit;
+mod history;
+mod mark;
 pub mod output;
+mod render;
+mod search;
+mod send;
+mod status;
+mod watch;
+mod when;
 
 pub use exit::Fault;
 
@@ -27,6 +37,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     // Each command's module is hooked here: `Name(name::Args)`, and once in `dispatch`.
+    Status(status::Args),
+    Send(send::Args),
+    History(history::Args),
+    Watch(watch::Args),
+    Search(search::Args),
+    Mark(mark::Args),
+    Conversation(conversation::Args),
 }
 
 /// What every command may need.
@@ -51,8 +68,16 @@ fn global() -> anyhow::Result<Global> {
     Ok(Global { paths })
 }
 
-fn dispatch(_global: &Global, command: Command) -> anyhow::Result<()> {
-    match command {}
+fn dispatch(global: &Global, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Status(args) => status::run(global, &args),
+        Command::Send(args) => send::run(global, args),
+        Command::History(args) => history::run(global, &args),
+        Command::Watch(args) => watch::run(global, &args),
+        Command::Search(args) => search::run(global, &args),
+        Command::Mark(args) => mark::run(global, args),
+        Command::Conversation(args) => conversation::run(global, args),
+    }
 }
 
 /// Runs a command's future on a runtime with no further threads.

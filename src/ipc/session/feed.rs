@@ -44,9 +44,10 @@ impl Subscriptions {
         Self { limit, last: 0, open: BTreeMap::new() }
     }
 
-    /// Some subscription has not been told of all changes up to `head`.
+    /// Some subscription has not been told of all changes up to `head`, or stands beyond it: its client knew another
+    /// database.
     pub(super) fn behind(&self, head: Seq) -> bool {
-        self.open.values().any(|subscription| subscription.after < head)
+        self.open.values().any(|subscription| subscription.after != head)
     }
 }
 
@@ -81,9 +82,14 @@ impl Desk {
 
     /// The next lines for the subscription that is furthest behind.
     pub(super) async fn pump(&mut self) -> Vec<u8> {
-        let furthest = self.subscriptions.open.iter().min_by_key(|(_, subscription)| subscription.after);
+        let head = *self.hall.store.feed().borrow();
+        let furthest = self.subscriptions.open.iter().filter(|(_, subscription)| subscription.after != head);
+        let furthest = furthest.min_by_key(|(_, subscription)| subscription.after);
         let Some((&number, subscription)) = furthest else { return Vec::new() };
         let after = subscription.after;
+        if after > head {
+            return self.resync(number);
+        }
         match self.hall.store.changes(after, CHANGES).await {
             Ok(items) => self.events(number, after, items).await,
             Err(StoreError::Invalid(_)) => self.resync(number),

@@ -1,0 +1,58 @@
+//! `wakeful status`: what every account's connection is doing.
+
+use super::attach::{attach, explain};
+use super::render::{age, harmless, table};
+use super::{Global, block_on, output};
+use crate::ipc::wire::AccountInfo;
+
+/// Show what every account's connection is doing.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  wakeful status\n  wakeful status --json | jq '.accounts[] | select(.state != \"online\")'"
+)]
+pub(super) struct Args {
+    /// Print `{\"accounts\": [{\"name\", \"state\", \"last_round_trip_ms_ago\", ...}]}`.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Asks once and prints.
+///
+/// # Errors
+/// No daemon.
+pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
+    block_on(async {
+        let status = attach(global).await?.status().await.map_err(explain)?;
+        if args.json {
+            return output::json(&status);
+        }
+        if status.accounts.is_empty() {
+            return output::line("no accounts: add one with `wakeful account add`");
+        }
+        let mut rows = vec![heads(&["ACCOUNT", "STATE", "PROVEN", "UNREAD", ""])];
+        rows.extend(status.accounts.iter().map(row));
+        table(&rows).into_iter().try_for_each(output::line)
+    })
+}
+
+fn heads(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_string()).collect()
+}
+
+fn row(account: &AccountInfo) -> Vec<String> {
+    let proven = account.last_round_trip_ms_ago.map_or_else(|| "never".into(), |ms| format!("{} ago", age(ms)));
+    let state = serde_json::to_value(account.state).ok().and_then(|state| state.as_str().map(String::from));
+    let online = account.state == crate::model::AccountState::Online;
+    let mut why: Vec<String> = Vec::new();
+    if let Some(error) = account.last_error.as_ref().filter(|_| !online) {
+        why.push(harmless(&error.text));
+        why.extend(error.remedy.clone());
+    }
+    if let Some(ms) = account.next_try_in_ms.filter(|_| !online) {
+        why.push(format!("next attempt in {}", age(ms)));
+    }
+    if online && !account.caught_up {
+        why.push("catching up".into());
+    }
+    vec![account.name.clone(), state.unwrap_or_default(), proven, account.unread.to_string(), why.join("; ")]
+}
