@@ -69,15 +69,15 @@ impl Steps {
     async fn dial(&self, endpoint: &Endpoint) -> Result<Socket, DialError> {
         let url = match &endpoint.place {
             Place::Url(url) => url.clone(),
-            Place::HostMeta(domain) => host_meta::find(self, domain).await?,
+            Place::HostMeta(domain) => Box::pin(host_meta::find(self, domain)).await?,
         };
         let to = destination(&url)?;
         if !to.secure && !to.loopback && !self.settings.insecure && !crate::mutant("insecure-allowed") {
             return Err(DialError::Forbidden(Reason::Insecure));
         }
-        match self.connect(&to).await? {
-            Link::Plain(stream) => self.upgrade(stream, &url, endpoint).await,
-            Link::Tls(stream) => self.upgrade(*stream, &url, endpoint).await,
+        match Box::pin(self.connect(&to)).await? {
+            Link::Plain(stream) => Box::pin(self.upgrade(stream, &url, endpoint)).await,
+            Link::Tls(stream) => Box::pin(self.upgrade(*stream, &url, endpoint)).await,
         }
     }
 
