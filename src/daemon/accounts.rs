@@ -89,6 +89,11 @@ impl Accounts {
         if active.account != *account || active.link != *link || active.task.is_finished() {
             return true;
         }
+        // Whoever was refused may be let in by what the user has changed elsewhere.
+        let halted = self.shared.statuses.borrow().get(&active.id).map(|status| status.state);
+        if halted == Some(AccountState::Halted) {
+            return true;
+        }
         let stored = self.shared.secrets.get(name.as_str()).await.ok();
         stored.is_some() && stored != *active.secret.borrow()
     }

@@ -1,22 +1,19 @@
-//! The task that owns the accounts: it carries out reloads and ends with the daemon.
+//! The task that owns the accounts: it carries out what clients ask of the daemon itself, and ends with it.
 
 use super::accounts::Accounts;
 use super::settings;
 use crate::config::Config;
-use crate::notify;
-use serde::Serialize;
+use crate::ipc::wire::{Fault, FaultCode};
+use crate::ipc::{Answer, Control};
+use crate::notify::{self, Notifier, NotifyError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::path::PathBuf;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// What can be asked of the owner.
-pub(super) enum Control {
-    /// Read the configuration again.
-    Reload(oneshot::Sender<anyhow::Result<Reloaded>>),
-}
-
 /// What a reload changed; accounts by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
     /// New ones.
     pub added: Vec<String>,
@@ -31,6 +28,7 @@ pub(super) struct Owner {
     pub(super) config_file: PathBuf,
     pub(super) accounts: Accounts,
     pub(super) notifications: watch::Sender<notify::Settings>,
+    pub(super) notifier: Notifier,
     pub(super) orders: mpsc::Receiver<Control>,
 }
 
@@ -42,17 +40,22 @@ impl Owner {
                 () = shutdown.cancelled() => return self.accounts,
                 order = self.orders.recv() => order,
             };
-            let Some(Control::Reload(answer)) = order else {
-                shutdown.cancelled().await;
-                return self.accounts;
-            };
-            answer.send(self.reload().await).ok();
+            match order {
+                Some(Control::Reload(answer)) => drop(answer.send(self.reload().await)),
+                Some(Control::Shutdown) => shutdown.cancel(),
+                Some(question) => drop(tokio::spawn(ask(self.notifier.clone(), question))),
+                None => shutdown.cancelled().await,
+            }
         }
     }
 
-    async fn reload(&mut self) -> anyhow::Result<Reloaded> {
-        let config = Config::load(&self.config_file)?;
-        let reloaded = self.accounts.apply(&config).await?;
+    async fn reload(&mut self) -> Result<Value, Fault> {
+        let refused = |error: anyhow::Error| {
+            let fault = Fault::new(FaultCode::Refused, format!("{error:#}"));
+            fault.remedy("the daemon goes on with the configuration it had; mend the file and reload again")
+        };
+        let config = Config::load(&self.config_file).map_err(|error| refused(error.into()))?;
+        let reloaded = self.accounts.apply(&config).await.map_err(refused)?;
         self.notifications.send_if_modified(|now| {
             let new = settings::notify(&config);
             let differs = *now != new;
@@ -60,6 +63,30 @@ impl Owner {
             differs
         });
         tracing::info!(?reloaded, "configuration read again");
-        Ok(reloaded)
+        serde_json::to_value(reloaded).map_err(|error| Fault::new(FaultCode::Internal, error.to_string()))
     }
+}
+
+/// A question for the notification task, off the owner's path: a notification server may be slow.
+async fn ask(notifier: Notifier, question: Control) {
+    match question {
+        Control::NotifyDecisions(limit, answer) => {
+            let decisions = notifier.recent(limit).await.map(|mut decisions| {
+                decisions.reverse();
+                decisions
+            });
+            reply(answer, decisions);
+        }
+        Control::NotifyTest(answer) => reply(answer, notifier.test().await),
+        Control::Why(message, answer) => reply(answer, notifier.why(message).await),
+        Control::Reload(_) | Control::Shutdown => {}
+    }
+}
+
+fn reply<T: Serialize>(answer: Answer, result: Result<T, NotifyError>) {
+    let result = match result {
+        Ok(value) => serde_json::to_value(value).map_err(|error| Fault::new(FaultCode::Internal, error.to_string())),
+        Err(error) => Err(Fault::new(FaultCode::Unavailable, error.to_string())),
+    };
+    answer.send(result).ok();
 }

@@ -5,15 +5,19 @@
 
 mod accounts;
 mod control;
+mod dialing;
+mod probe;
 mod protocol;
 mod settings;
 mod watchdog;
 
 pub use control::Reloaded;
-pub use protocol::probe;
+pub use dialing::network;
+pub use probe::probe;
 pub use watchdog::watch;
 
 use crate::config::{Account, Config};
+use crate::ipc::{Control, Hall};
 use crate::link::dial::Dialer;
 use crate::model::{AccountId, Addressed, Attention, Perishable, Statuses};
 use crate::notify::{Desktop, Notifier, NotifyParts};
@@ -24,9 +28,10 @@ use crate::store::Store;
 use crate::world::{Clock, Entropy};
 use accounts::{Accounts, Shared};
 use anyhow::Context as _;
-use control::{Control, Owner};
+use control::Owner;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::UnixListener;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -49,7 +54,7 @@ pub struct Options {
     pub paths: Paths,
     /// What it is to do.
     pub config: Config,
-    /// How its links reach their servers; [`protocol::dialer`] for real sockets.
+    /// How its links reach their servers; [`network`] for real sockets.
     pub dialer: MakeDialer,
     /// Where banners are shown.
     pub desktop: Box<dyn Desktop>,
@@ -101,7 +106,20 @@ async fn open_store(options: &Options) -> anyhow::Result<Store> {
     Ok(tokio::task::spawn_blocking(open).await.context("opening the store")??)
 }
 
+/// The service manager's socket, or our own at its place.
+fn listen(given: Option<std::os::unix::net::UnixListener>, paths: &Paths) -> anyhow::Result<UnixListener> {
+    match given {
+        Some(listener) => {
+            listener.set_nonblocking(true).context("preparing the service manager's socket")?;
+            Ok(UnixListener::from_std(listener)?)
+        }
+        None => Ok(crate::ipc::bind(&paths.socket())?),
+    }
+}
+
 async fn start_rooms(options: Options, store: Store) -> anyhow::Result<Running> {
+    let config_file = options.paths.config_file();
+    let listener = listen(options.listener, &options.paths)?;
     let (signals, _) = broadcast::channel(SIGNALS);
     let (perishables, _) = broadcast::channel(PERISHABLES);
     let (statuses, status) = watch::channel(Statuses::new());
@@ -127,7 +145,7 @@ async fn start_rooms(options: Options, store: Store) -> anyhow::Result<Running> 
         dialer: options.dialer,
         secrets: options.secrets,
         clock: options.clock.clone(),
-        entropy: options.entropy,
+        entropy: options.entropy.clone(),
         signals: signals.clone(),
         perishables: perishables.clone(),
         statuses,
@@ -138,7 +156,19 @@ async fn start_rooms(options: Options, store: Store) -> anyhow::Result<Running> 
         let bus = crate::platform::signals::Bus::System;
         crate::platform::signals::watch(signals.clone(), options.clock.clone(), bus, options.shutdown.child_token());
     }
-    let owner = Owner { config_file: options.paths.config_file(), accounts, notifications, orders };
+    let hall = Hall {
+        store: store.clone(),
+        attention: attention.clone(),
+        statuses: status.clone(),
+        signals: signals.clone(),
+        perishables: perishables.clone(),
+        control: control.clone(),
+        clock: options.clock,
+        entropy: options.entropy,
+        settings: crate::ipc::Settings::default(),
+    };
+    let ipc = tokio::spawn(crate::ipc::serve(listener, hall, options.shutdown.clone()));
+    let owner = Owner { config_file, accounts, notifications, notifier: notifier.clone(), orders };
     let task = tokio::spawn(owner.run(options.shutdown.clone()));
     Ok(Running {
         store,
@@ -151,6 +181,7 @@ async fn start_rooms(options: Options, store: Store) -> anyhow::Result<Running> 
         shutdown: options.shutdown,
         notify_stop,
         notify,
+        ipc,
         task,
         lock: None,
     })
@@ -168,6 +199,7 @@ pub struct Running {
     shutdown: CancellationToken,
     notify_stop: CancellationToken,
     notify: JoinHandle<()>,
+    ipc: JoinHandle<()>,
     task: JoinHandle<Accounts>,
     lock: Option<StateLock>,
 }
@@ -216,7 +248,8 @@ impl Running {
     pub async fn reload(&self) -> anyhow::Result<Reloaded> {
         let (answer, answered) = oneshot::channel();
         self.control.send(Control::Reload(answer)).await.ok();
-        answered.await.context("the daemon is stopping")?
+        let value = answered.await.context("the daemon is stopping")??;
+        Ok(serde_json::from_value(value)?)
     }
 
     /// Returns when somebody wants the daemon to stop.
@@ -229,6 +262,7 @@ impl Running {
     pub async fn stop(self) {
         self.shutdown.cancel();
         let orderly = async {
+            self.ipc.await.ok();
             if let Ok(accounts) = self.task.await {
                 accounts.stop().await;
             }

@@ -1,8 +1,8 @@
-//! From an account's configuration to its protocol machine and its dialer, and the trial login of `account add`.
+//! From an account's configuration to its protocol machine.
 
 use crate::config::{Account, Protocol as Configured};
 use crate::model::{CheckpointRow, Secret};
-use crate::proto::{Protocol, xmpp};
+use crate::proto::{Protocol, hub, xmpp};
 use crate::store::Store;
 use crate::world::Entropy;
 use std::fmt::Write as _;
@@ -27,7 +27,8 @@ pub(super) async fn make(
     assemble(account, secret, rows, &device, entropy.seed())
 }
 
-fn assemble(
+/// Without a store: for [`make`] and for the trial login.
+pub(super) fn assemble(
     account: &Account,
     secret: Secret,
     rows: &[CheckpointRow],
@@ -35,7 +36,10 @@ fn assemble(
     seed: u64,
 ) -> anyhow::Result<Box<dyn Protocol>> {
     match &account.protocol {
-        Configured::Hub { .. } => anyhow::bail!("the hub protocol is not built in yet"),
+        Configured::Hub { url } => {
+            let settings = hub::client::Settings::new(url.clone(), secret, rows.to_vec());
+            Ok(Box::new(hub::client::Hub::new(settings)))
+        }
         Configured::Xmpp { jid, url } => {
             let mut settings = xmpp::Settings::new(jid, &format!("wakeful-{device}"), secret);
             settings.url.clone_from(url);
@@ -59,12 +63,4 @@ async fn device(store: &Store, entropy: &Entropy) -> anyhow::Result<String> {
     }
     store.set_setting(KEY, Some(device.clone())).await?;
     Ok(device)
-}
-
-/// Logs in once, without a store, to see whether address and secret are right.
-///
-/// # Errors
-/// With what failed, in plain words and with what to do.
-pub async fn probe(_account: &Account, _secret: Secret, _entropy: &Entropy) -> anyhow::Result<()> {
-    anyhow::bail!("not built in yet")
 }
