@@ -1,6 +1,5 @@
 //! Who can do what: our own abilities (XEP-0030, 0115) and the server's, asked before anything relies on them.
 
-use super::durable::Able;
 use super::iq::payload;
 use super::session::About;
 use super::tag::Tag;
@@ -74,22 +73,24 @@ impl Xmpp {
         self.ask("get", Some(&domain), Tag::new("query", ns::DISCO_INFO), About::ServerInfo, 60);
         self.ask("set", None, Tag::new("enable", ns::CARBONS), About::Carbons, 60);
         self.ask("get", None, Tag::new("query", ns::ROSTER), About::Roster, 60);
-        let items = Tag::plain("items").attr("node", ns::BOOKMARKS);
-        self.ask("get", None, Tag::new("pubsub", ns::PUBSUB).child(items), About::Bookmarks, 60);
+        self.ask_bookmarks();
         self.ask("get", Some(&me), Tag::new("query", ns::DISCO_INFO), About::AccountInfo, 60);
     }
 
+    fn ask_bookmarks(&mut self) {
+        let items = Tag::plain("items").attr("node", ns::BOOKMARKS);
+        self.ask("get", None, Tag::new("pubsub", ns::PUBSUB).child(items), About::Bookmarks, 60);
+    }
+
     pub(super) fn on_server_info(&mut self, iq: &Element) {
-        if let (Some(query), Some(sm)) = (payload(iq, "query", ns::DISCO_INFO), &mut self.durable.sm) {
-            sm.able.blocking = has(query, ns::BLOCKING);
+        if let Some(query) = payload(iq, "query", ns::DISCO_INFO) {
+            self.durable.able.blocking = has(query, ns::BLOCKING);
         }
     }
 
     pub(super) fn on_account_info(&mut self, iq: &Element) {
-        let (mam, sid) = payload(iq, "query", ns::DISCO_INFO).map(archive_abilities).unwrap_or_default();
-        if let Some(sm) = &mut self.durable.sm {
-            sm.able.mam = mam;
-            sm.able.sid = sid;
+        if let Some(query) = payload(iq, "query", ns::DISCO_INFO) {
+            (self.durable.able.mam, self.durable.able.sid) = archive_abilities(query);
         }
         self.present();
         self.sync(&self.me.clone());
@@ -97,13 +98,12 @@ impl Xmpp {
         self.pump();
     }
 
-    pub(super) fn able(&self) -> Able {
-        self.durable.sm.as_ref().map(|sm| sm.able.clone()).unwrap_or_default()
-    }
-
     /// Initial presence (RFC 6121, 4.2).
     fn present(&mut self) {
         self.session.present = true;
+        if let Some(sm) = &mut self.durable.sm {
+            sm.present = true;
+        }
         self.send(&Tag::new("presence", ns::CLIENT).child(caps()), None);
     }
 
@@ -146,16 +146,21 @@ impl Xmpp {
         }
     }
 
-    /// A resumed session: the server goes on sending; an own ping tells when the replay is over.
+    /// A resumed session: the server goes on sending; an own ping tells when the replay is over. What a restart made us
+    /// forget is asked again.
     pub(super) fn go_on(&mut self) {
-        self.session.present = true;
         self.ping(About::Fence);
+        self.session.present = true;
+        if self.roster.is_empty() {
+            self.ask("get", None, Tag::new("query", ns::ROSTER), About::Roster, 60);
+        }
+        self.ask_bookmarks();
         self.rejoin_resumed();
+        self.sync_resumed();
     }
 
     pub(super) fn on_fence(&mut self) {
         self.session.fenced = true;
-        self.sync_resumed();
         self.consider_caught_up();
         self.pump();
     }

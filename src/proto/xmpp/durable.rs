@@ -15,8 +15,8 @@ pub(super) struct SmRow {
     pub(super) h: u32,
     /// The full JID bound in it.
     pub(super) jid: String,
-    /// What the server can do, so that a resumed session need not ask again.
-    pub(super) able: Able,
+    /// Presence is sent: the session is complete and worth resuming.
+    pub(super) present: bool,
 }
 
 /// What the server and our account there can do (XEP-0030).
@@ -77,6 +77,8 @@ pub(super) struct Unseen {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Durable {
     pub(super) sm: Option<SmRow>,
+    /// As last told, so that a message that comes before the next answer is judged by it.
+    pub(super) able: Able,
     pub(super) archives: BTreeMap<String, ArchiveRow>,
     pub(super) rooms: BTreeMap<String, RoomRow>,
     pub(super) unseen: Vec<Unseen>,
@@ -90,6 +92,7 @@ impl Durable {
             let Some(value) = row.value.as_deref() else { continue };
             match row.key.split_once(':') {
                 None if row.key == "sm" => durable.sm = serde_json::from_slice(value).ok(),
+                None if row.key == "able" => durable.able = serde_json::from_slice(value).unwrap_or_default(),
                 None if row.key == "unseen" => durable.unseen = serde_json::from_slice(value).unwrap_or_default(),
                 Some(("archive", jid)) => {
                     if let Ok(row) = serde_json::from_slice(value) {
@@ -112,6 +115,9 @@ impl Durable {
         let mut rows = Vec::new();
         if self.sm != old.sm {
             rows.push(CheckpointRow { key: "sm".into(), value: self.sm.as_ref().and_then(bytes) });
+        }
+        if self.able != old.able {
+            rows.push(CheckpointRow { key: "able".into(), value: bytes(&self.able) });
         }
         if self.unseen != old.unseen {
             rows.push(CheckpointRow { key: "unseen".into(), value: bytes(&self.unseen) });

@@ -59,7 +59,7 @@ impl Xmpp {
     pub(super) fn on_stanza(&mut self, stanza: &Element) {
         match stanza.name() {
             "iq" => self.on_iq(stanza),
-            _ if !self.online() => return self.refuse(),
+            _ if !self.bound() => return self.refuse(),
             "message" => self.on_any_message(stanza),
             _ => self.on_presence(stanza),
         }
@@ -152,7 +152,7 @@ impl Xmpp {
         };
         let id = match via {
             Via::Archive { id, .. } => Some(id.clone()),
-            _ if self.able().sid => stanzas::stanza_id(message, &self.me),
+            _ if self.durable.able.sid => stanzas::stanza_id(message, &self.me),
             _ => None,
         };
         let sender = if outgoing { self.me.clone() } else { peer.clone() };

@@ -31,6 +31,9 @@ mod stanzas;
 mod tag;
 mod xml;
 
+#[cfg(test)]
+mod tests;
+
 pub use settings::Settings;
 
 use super::{Endpoint, Frame, FrameBody, Input, Output, Place, Protocol, Refusal, Verdict};
@@ -195,9 +198,7 @@ impl Xmpp {
             }
         }
         if matches!(self.session.stage, Stage::Closed) {
-            let unseen = std::mem::take(&mut self.durable.unseen);
-            self.durable = Durable { unseen, ..self.committed.clone() };
-            return;
+            return self.fall_back();
         }
         self.acknowledge(false);
         for receipt in receipts {
@@ -215,13 +216,24 @@ impl Xmpp {
         }
         self.session = Session::default();
         self.receipts.clear();
-        let unseen = std::mem::take(&mut self.durable.unseen);
-        self.durable = Durable { unseen, ..self.committed.clone() };
+        self.fall_back();
         self.held.clear();
         self.out.clear();
         for room in self.rooms.values_mut() {
             room.connection_lost();
         }
+    }
+
+    /// Back to what is on disk. Only what was sent stays known: looking for it begins no later than the disk's progress.
+    fn fall_back(&mut self) {
+        let mut unseen = std::mem::take(&mut self.durable.unseen);
+        self.durable = self.committed.clone();
+        for sent in &mut unseen {
+            let kept = self.committed.unseen.iter().find(|kept| kept.cid == sent.cid);
+            let last = || self.committed.archives.get(&sent.archive).and_then(|row| row.last.clone());
+            sent.after = kept.map_or_else(last, |kept| kept.after.clone());
+        }
+        self.durable.unseen = unseen;
     }
 
     fn on_signal(&mut self, signal: Signal) {

@@ -77,7 +77,8 @@ impl Room {
 impl Xmpp {
     /// Enters every room that is wanted and not yet entered.
     pub(super) fn enter_rooms(&mut self) {
-        let wanted: Vec<String> = self.durable.rooms.keys().filter(|r| !self.rooms.contains_key(*r)).cloned().collect();
+        let out = |room: &&String| self.rooms.get(*room).is_none_or(|state| state.stand == Stand::Away);
+        let wanted: Vec<String> = self.durable.rooms.keys().filter(out).cloned().collect();
         for room in wanted {
             self.start_join(&room);
         }
@@ -315,7 +316,6 @@ impl Xmpp {
 
     /// After a resumption: are we still in (XEP-0410)?
     pub(super) fn rejoin_resumed(&mut self) {
-        self.session.rooms_known = true;
         let rooms: Vec<(String, RoomRow)> =
             self.durable.rooms.iter().map(|(jid, row)| (jid.clone(), row.clone())).collect();
         for (room, row) in rooms {

@@ -34,6 +34,10 @@ impl Roster {
         self.contacts.get(peer).is_some_and(|contact| contact.sees_us)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.contacts.is_empty()
+    }
+
     fn sees(&self, peer: &str) -> bool {
         self.contacts.get(peer).is_some_and(|contact| contact.seen)
     }

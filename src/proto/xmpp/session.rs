@@ -105,6 +105,11 @@ pub(super) struct Session {
 }
 
 impl Xmpp {
+    /// Stanzas may come: the first ones even before stream management is on.
+    pub(super) fn bound(&self) -> bool {
+        matches!(self.session.stage, Stage::Online | Stage::Enabling)
+    }
+
     /// Stanzas may be sent.
     pub(super) fn online(&self) -> bool {
         matches!(self.session.stage, Stage::Online)

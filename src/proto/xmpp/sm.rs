@@ -154,7 +154,8 @@ impl Xmpp {
             self.drop_session();
             self.resume_drops = 0;
         }
-        let Some((id, h)) = self.durable.sm.as_ref().and_then(|sm| Some((sm.id.clone()?, sm.h))) else { return false };
+        let whole = self.durable.sm.as_ref().filter(|sm| sm.present);
+        let Some((id, h)) = whole.and_then(|sm| Some((sm.id.clone()?, sm.h))) else { return false };
         self.session.stage = Stage::Resuming;
         self.transmit(Tag::new("resume", ns::SM).attr("previd", id).attr("h", h.to_string()).xml());
         true

@@ -1,0 +1,168 @@
+//! Catching up: all once, in order, whatever breaks; the newest page alone at first sight; holes on demand.
+
+use super::*;
+use crate::model::{FetchHole, Signal, Span};
+
+fn spans(rig: &Rig) -> Vec<&Span> {
+    rig.disk.events.iter().filter_map(|e| if let Event::Span(span) = e { Some(span) } else { None }).collect()
+}
+
+fn filled(count: usize) -> Rig {
+    let mut rig = Rig::new();
+    for n in 0..count {
+        rig.server.bob_says(&format!("t{n}"));
+    }
+    rig
+}
+
+#[test]
+fn at_first_sight_only_the_newest_page_comes_and_raises_no_banner() {
+    let mut rig = filled(25);
+    rig.connect();
+    rig.run();
+    assert_eq!(rig.disk.texts().len(), 10);
+    assert!(rig.origins().iter().all(|origin| *origin == Origin::Snapshot));
+    let span = spans(&rig)[0].clone();
+    assert!(!span.at_start && span.at_end);
+    rig.server.bob_says("live");
+    rig.flow();
+    assert_eq!(rig.disk.messages.last().unwrap().origin, Origin::Live);
+    assert_eq!(spans(&rig).last().unwrap().after, span.hi.as_ref().map(|hi| hi.id.clone()));
+}
+
+#[test]
+fn an_outage_is_filled_page_by_page_in_order_and_once() {
+    let mut rig = Rig::online();
+    rig.server.bob_says("t0");
+    rig.flow();
+    rig.lose();
+    rig.server.killed(0);
+    for n in 1..=57 {
+        rig.server.bob_says(&format!("t{n}"));
+    }
+    rig.connect();
+    rig.run();
+    let wanted: Vec<String> = (0..=57).map(|n| format!("t{n}")).collect();
+    assert_eq!(rig.disk.texts(), wanted);
+    assert!(spans(&rig).last().unwrap().at_end);
+}
+
+#[test]
+fn a_live_message_during_catch_up_stands_once_and_the_next_catch_up_misses_nothing() {
+    let mut rig = Rig::online();
+    rig.server.bob_says("t0");
+    rig.flow();
+    rig.lose();
+    rig.server.killed(0);
+    for n in 1..=30 {
+        rig.server.bob_says(&format!("t{n}"));
+    }
+    rig.connect();
+    let mut n = 31;
+    for step in 0..60 {
+        rig.frame();
+        rig.cut();
+        rig.commit();
+        if step % 5 == 0 {
+            rig.server.bob_says(&format!("t{n}"));
+            n += 1;
+        }
+    }
+    rig.run();
+    rig.lose();
+    rig.server.killed(0);
+    rig.server.bob_says(&format!("t{n}"));
+    rig.connect();
+    rig.run();
+    let mut texts: Vec<String> = rig.disk.texts().iter().map(|t| (*t).to_owned()).collect();
+    texts.sort_by_key(|t| t[1..].parse::<u32>().unwrap());
+    let wanted: Vec<String> = (0..=n).map(|n| format!("t{n}")).collect();
+    assert_eq!(texts, wanted);
+}
+
+#[test]
+fn a_pruned_id_is_made_up_for_by_its_time() {
+    let mut rig = filled(3);
+    rig.connect();
+    rig.run();
+    rig.lose();
+    rig.server.killed(0);
+    for n in 3..9 {
+        rig.server.bob_says(&format!("t{n}"));
+    }
+    rig.server.pruned = 4;
+    rig.connect();
+    rig.run();
+    assert!(rig.sent("<field var='start'>") == 1);
+    assert_eq!(rig.disk.texts(), ["t0", "t1", "t2", "t4", "t5", "t6", "t7", "t8"]);
+}
+
+#[test]
+fn a_hole_is_filled_backwards_on_demand() {
+    let mut rig = filled(25);
+    rig.connect();
+    rig.run();
+    let above = spans(&rig)[0].lo.as_ref().map(|lo| lo.id.clone());
+    let hole = FetchHole { archive: ME.into(), conversation: None, below: None, above: above.clone(), limit: 10 };
+    rig.input(Input::Signal(Signal::Fetch(hole.clone())));
+    rig.input(Input::Signal(Signal::Fetch(hole)));
+    rig.flow();
+    assert_eq!(rig.disk.texts().len(), 20);
+    assert_eq!(rig.disk.messages.last().unwrap().origin, Origin::History);
+    let span = *spans(&rig).last().unwrap();
+    assert_eq!((&span.before, span.at_start), (&above, false));
+    let above = span.lo.as_ref().map(|lo| lo.id.clone());
+    let hole = FetchHole { archive: ME.into(), conversation: None, below: None, above, limit: 10 };
+    rig.input(Input::Signal(Signal::Fetch(hole)));
+    rig.flow();
+    assert_eq!(rig.disk.texts().len(), 25);
+    assert!(spans(&rig).last().unwrap().at_start);
+}
+
+#[test]
+fn an_account_without_an_archive_still_catches_up() {
+    let mut rig = Rig::new();
+    rig.server.no_mam = true;
+    rig.connect();
+    rig.run();
+    assert!(rig.disk.events.contains(&Event::CaughtUp));
+    let row = rig.say("hello");
+    rig.run();
+    assert_eq!(rig.state(row), RowState::Sent);
+}
+
+#[test]
+fn cut_at_any_point_of_a_catch_up_everything_stands_once() {
+    for cut in 0..90 {
+        let mut rig = Rig::online();
+        rig.server.bob_says("t0");
+        rig.flow();
+        rig.lose();
+        rig.server.killed(0);
+        for n in 1..=35 {
+            rig.server.bob_says(&format!("t{n}"));
+        }
+        rig.connect();
+        for step in 0..cut {
+            rig.frame();
+            if step % 3 == 0 {
+                rig.cut();
+            }
+            if step % 7 == 0 {
+                rig.commit();
+            }
+        }
+        if cut % 2 == 0 {
+            rig.lose()
+        } else {
+            rig.crash()
+        }
+        if cut % 5 == 0 {
+            rig.server.killed(0);
+        }
+        rig.connect();
+        rig.run();
+        let wanted: Vec<String> = (0..=35).map(|n| format!("t{n}")).collect();
+        assert_eq!(rig.disk.texts(), wanted, "cut after {cut} frames");
+    }
+}

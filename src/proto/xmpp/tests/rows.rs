@@ -1,0 +1,186 @@
+//! The outbox: once, in order, with a fate for each row.
+
+use super::*;
+use crate::model::CommandTarget;
+
+#[test]
+fn what_was_sent_is_named_by_its_archive_soon_after() {
+    let mut rig = Rig::online();
+    let row = rig.say("hello");
+    rig.flow();
+    assert_eq!(rig.state(row), RowState::Sent);
+    assert!(rig.disk.messages.is_empty());
+    rig.run();
+    let message = &rig.disk.messages[0];
+    assert!(message.outgoing && message.own_id.is_some() && message.server.is_some());
+    assert_eq!(rig.sent("<body>hello"), 1);
+}
+
+#[test]
+fn a_row_that_may_have_been_sent_waits_for_the_archive_and_is_not_sent_twice() {
+    let mut rig = Rig::online();
+    let row = rig.say("once");
+    rig.crash();
+    rig.server.killed(0);
+    rig.connect();
+    rig.run();
+    assert_eq!(rig.state(row), RowState::Sent);
+    assert_eq!(rig.server.archive.len(), 1);
+    assert_eq!(rig.sent("<body>once"), 1);
+}
+
+#[test]
+fn a_row_that_the_server_never_got_is_sent_after_the_archive_said_so() {
+    let mut rig = Rig::online();
+    rig.connected = false;
+    let row = rig.say("lost");
+    rig.connected = true;
+    rig.crash();
+    rig.server.killed(0);
+    rig.connect();
+    rig.run();
+    assert_eq!(rig.state(row), RowState::Sent);
+    assert_eq!(rig.server.archive.len(), 1);
+}
+
+#[test]
+fn what_a_killed_server_forgot_is_unconfirmed_and_sent_again() {
+    let mut rig = Rig::online();
+    rig.server.bob_says("before");
+    rig.flow();
+    let row = rig.say("forgotten");
+    rig.flow();
+    assert_eq!(rig.state(row), RowState::Sent);
+    rig.lose();
+    rig.server.killed(1);
+    rig.connect();
+    rig.run();
+    assert!(rig.disk.events.contains(&Event::Unconfirmed(row)));
+    assert_eq!(rig.state(row), RowState::Sent);
+    let texts: Vec<&str> = rig.server.archive.iter().map(|kept| kept.text.as_str()).collect();
+    assert_eq!(texts, ["before", "forgotten"]);
+}
+
+#[test]
+fn what_a_killed_server_kept_is_unconfirmed_until_seen_and_not_sent_again() {
+    let mut rig = Rig::online();
+    let row = rig.say("kept");
+    rig.flow();
+    rig.lose();
+    rig.server.killed(0);
+    rig.connect();
+    rig.run();
+    assert!(rig.disk.events.contains(&Event::Unconfirmed(row)));
+    assert_eq!(rig.state(row), RowState::Sent);
+    assert_eq!(rig.server.archive.len(), 1);
+}
+
+#[test]
+fn a_bounce_fails_the_row_with_its_reason_but_only_from_whom_it_went_to() {
+    let mut rig = Rig::online();
+    let row = rig.say("hello");
+    rig.flow();
+    let id = rig.disk.outbox[&row].command.cid;
+    let bounce = |from: &str| {
+        format!(
+            "<message xmlns='jabber:client' type='error' id='{id}' from='{from}'><error type='cancel'>\
+             <service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
+        )
+    };
+    rig.feed(&bounce("evil@y.test"));
+    rig.cut();
+    rig.commit();
+    assert_eq!((rig.state(row), rig.refused()), (RowState::Sent, 1));
+    rig.feed(&bounce(BOB));
+    rig.cut();
+    rig.commit();
+    assert_eq!(rig.state(row), RowState::Failed("unavailable".into()));
+}
+
+#[test]
+fn a_message_over_the_servers_limit_is_refused_before_it_costs_the_connection() {
+    let mut rig = Rig::online();
+    let row = rig.say(&"x".repeat(300 * 1024));
+    rig.run();
+    assert_eq!(rig.state(row), RowState::Failed("too_large".into()));
+    assert_eq!(rig.sent("xxxx"), 0);
+}
+
+#[test]
+fn a_message_that_cost_the_session_is_not_tried_for_ever() {
+    let mut rig = Rig::online();
+    rig.connected = false;
+    let row = rig.say(&"x".repeat(100 * 1024));
+    rig.connected = true;
+    rig.feed(
+        "<stream:error xmlns:stream='http://etherx.jabber.org/streams'>\
+         <policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>",
+    );
+    assert!(matches!(rig.verdict, Some((Verdict::RetryAfter(_), Reason::Policy { .. }))));
+    rig.connect();
+    rig.run();
+    assert_eq!(rig.state(row), RowState::Failed("too_large".into()));
+}
+
+#[test]
+fn changes_of_ours_reach_the_wire_and_are_true_here_once_the_server_has_them() {
+    let mut rig = Rig::online();
+    let target = CommandTarget {
+        id: MessageId::new(1, &[1; 10]),
+        server: None,
+        sender_ref: Some("b1".into()),
+        sender: BOB.into(),
+    };
+    let kinds = [
+        (
+            CommandKind::Edit { target: target.clone(), text: "better".into() },
+            "<replace xmlns='urn:xmpp:message-correct:0' id='b1'",
+        ),
+        (CommandKind::Retract { target: target.clone() }, "<retract xmlns='urn:xmpp:message-retract:1' id='b1'"),
+        (
+            CommandKind::React { target: target.clone(), key: "👍".into(), on: true, all: vec!["👍".into()] },
+            "<reaction>👍</reaction>",
+        ),
+        (CommandKind::Mark { upto: target }, "<displayed xmlns='urn:xmpp:chat-markers:0' id='b1'"),
+    ];
+    for (what, needle) in kinds {
+        let row = rig.write(what, BOB, ConversationKind::Direct);
+        rig.run();
+        assert_eq!(rig.state(row), RowState::Sent, "{needle}");
+        assert_eq!(rig.sent(needle), 1, "{needle}");
+    }
+    assert_eq!(rig.disk.events.iter().filter(|e| matches!(e, Event::Change(_))).count() % 3, 0);
+}
+
+#[test]
+fn contacts_are_added_accepted_removed_and_blocked() {
+    let mut rig = Rig::online();
+    let bob = || BOB.to_owned();
+    for (what, needle) in [
+        (CommandKind::ContactAdd { user: bob(), name: Some("Bob".into()) }, "name='Bob'"),
+        (CommandKind::ContactAccept { user: bob() }, "type='subscribed'"),
+        (CommandKind::Block { user: bob(), on: true }, "<block xmlns='urn:xmpp:blocking'"),
+        (CommandKind::ContactRemove { user: bob() }, "subscription='remove'"),
+    ] {
+        let row = rig.write(what, "", ConversationKind::Direct);
+        rig.run();
+        assert_eq!(rig.state(row), RowState::Sent, "{needle}");
+        assert_eq!(rig.sent(needle), 1, "{needle}");
+    }
+    let row = rig.write(CommandKind::ContactAdd { user: "@".into(), name: None }, "", ConversationKind::Direct);
+    rig.run();
+    assert_eq!(rig.state(row), RowState::Failed("invalid_address".into()));
+}
+
+#[test]
+fn what_is_written_while_offline_goes_out_once_and_in_order() {
+    let mut rig = Rig::online();
+    rig.lose();
+    for n in 0..5 {
+        rig.say(&format!("n{n}"));
+    }
+    rig.connect();
+    rig.run();
+    let texts: Vec<&str> = rig.server.archive.iter().map(|kept| kept.text.as_str()).collect();
+    assert_eq!(texts, ["n0", "n1", "n2", "n3", "n4"]);
+}
