@@ -225,7 +225,7 @@ fn run<A>(mut owner: Owner<A>, mut jobs: mpsc::Receiver<Order<A>>) {
         if !group.is_empty() {
             owner.group(group);
             if let Some(checkpointer) = &owner.checkpointer {
-                checkpointer.wrote(WAL_PAGES.get());
+                checkpointer.wrote(&owner.conn, WAL_PAGES.get());
             }
         }
     }

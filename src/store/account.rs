@@ -1,0 +1,53 @@
+//! Accounts: their names, and the removal of everything that is theirs.
+
+use super::StoreError;
+use super::tx::{Result, Tx, all};
+use crate::model::{AccountId, CheckpointRow, FeedKind};
+use rusqlite::Connection;
+
+/// The account of this name, made if it is new; `me` is noted when it is known.
+pub(super) fn ensure(tx: &mut Tx<'_>, name: &str, protocol: &str, me: Option<&str>) -> Result<AccountId> {
+    let known = tx.one("SELECT id, protocol FROM account WHERE name = ?1", [name], |row| {
+        Ok((AccountId(row.get(0)?), row.get::<_, String>(1)?))
+    })?;
+    let id = match known {
+        Some((id, before)) if before == protocol => id,
+        Some((_, before)) => {
+            return Err(StoreError::Invalid(format!(
+                "the account {name} was a {before} account; remove it with its messages before it becomes {protocol}"
+            )));
+        }
+        None => {
+            tx.run("INSERT INTO account(name, protocol) VALUES (?1, ?2)", (name, protocol))?;
+            AccountId(tx.conn.last_insert_rowid())
+        }
+    };
+    if let Some(me) = me {
+        tx.run("UPDATE account SET me = ?2 WHERE id = ?1 AND me IS NOT ?2", (id.0, me))?;
+    }
+    Ok(id)
+}
+
+pub(super) fn list(conn: &Connection) -> Result<Vec<(AccountId, String)>> {
+    all(conn, "SELECT id, name FROM account ORDER BY name", [], |row| Ok((AccountId(row.get(0)?), row.get(1)?)))
+}
+
+/// Deletes everything of an account.
+pub(super) fn purge(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
+    for table in ["banner", "outbox", "orphan", "span", "message", "conversation"] {
+        tx.run(&format!("DELETE FROM {table} WHERE account = ?1"), [account.0])?;
+    }
+    if tx.run("DELETE FROM account WHERE id = ?1", [account.0])? == 0 {
+        return Err(StoreError::not_found(format!("account {account}")));
+    }
+    tx.change(account, FeedKind::Removed, None, None)?;
+    tx.ring(account);
+    Ok(())
+}
+
+/// The protocol's rows as last committed.
+pub(super) fn checkpoint(conn: &Connection, account: AccountId) -> Result<Vec<CheckpointRow>> {
+    all(conn, "SELECT key, value FROM checkpoint WHERE account = ?1 ORDER BY key", [account.0], |row| {
+        Ok(CheckpointRow { key: row.get(0)?, value: Some(row.get(1)?) })
+    })
+}

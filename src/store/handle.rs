@@ -1,0 +1,401 @@
+//! The store's handle: which thread does what, and what is announced when.
+
+use super::tx::{Announcement, Result, Tx};
+use super::{
+    Banner, BannerState, Batch, Draft, Enqueued, Named, OutboxRow, Settings, account, apply, banner, conversation,
+    feed, history, outbox, row, schema,
+};
+use crate::db::{self, Checkpointer, Reader, Writer};
+use crate::model::{
+    AccountId, CheckpointRow, Command, Conversation, ConversationId, ConversationKey, ConversationKind, FeedItem,
+    Member, Message, MessageId, Page, Position, Query, Seq, Timestamp,
+};
+use crate::world::{Clock, Entropy};
+use rusqlite::Connection;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// Threads that read.
+const READERS: usize = 2;
+
+/// The store's handle.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    writer: Writer<Announcement>,
+    reader: Option<Reader>,
+    checkpointer: Option<Checkpointer>,
+    feed: watch::Sender<Seq>,
+    bells: Bells,
+    settings: Settings,
+    clock: Clock,
+    entropy: Entropy,
+}
+
+/// One bell an account; rung by the writer's thread after a commit.
+type Bells = Arc<Mutex<BTreeMap<AccountId, watch::Sender<u64>>>>;
+
+impl Store {
+    /// Opens or creates `DIR/wakeful.db` and starts the writer's and the checkpointer's threads. Blocking.
+    ///
+    /// # Errors
+    /// `Newer` and `Corrupt` leave the file as it was.
+    pub fn open(dir: &Path, settings: Settings, clock: Clock, entropy: Entropy) -> Result<Self> {
+        let path = dir.join("wakeful.db");
+        let options = db::Settings { full_sync: settings.full_sync, cache_kib: settings.cache_kib };
+        let conn = db::open(&path, &options, &schema::migrations())?;
+        requeue_all(&conn)?;
+        let (feed, bells) = (watch::Sender::new(feed::newest(&conn)?), Bells::default());
+        let checkpointer = Checkpointer::spawn(&path)?;
+        let announce = announcer(&feed, &bells);
+        let writer = Writer::spawn(conn, path.clone(), Some(checkpointer.clone()), announce)?;
+        let reader = Some(Reader::spawn(&path, &options, READERS)?);
+        let checkpointer = Some(checkpointer);
+        Ok(Self { inner: Arc::new(Inner { writer, reader, checkpointer, feed, bells, settings, clock, entropy }) })
+    }
+
+    /// A store in memory, for tests and simulation; the same code without the file and without threads, so that the
+    /// same calls have the same effects every time.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn in_memory(settings: Settings, clock: Clock, entropy: Entropy) -> Result<Self> {
+        let options = db::Settings { full_sync: settings.full_sync, cache_kib: settings.cache_kib };
+        let conn = db::open_memory(&options, &schema::migrations())?;
+        let (feed, bells) = (watch::Sender::new(Seq(0)), Bells::default());
+        let writer = Writer::inline(conn, announcer(&feed, &bells));
+        let inner = Inner { writer, reader: None, checkpointer: None, feed, bells, settings, clock, entropy };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Finishes what is queued, checkpoints the WAL and stops the threads.
+    pub async fn close(&self) {
+        self.inner.writer.stop().await;
+        if let Some(checkpointer) = self.inner.checkpointer.clone() {
+            let finished = tokio::task::spawn_blocking(move || checkpointer.finish()).await;
+            if let Ok(Err(error)) = finished {
+                tracing::warn!(%error, "the write-ahead log is left for the next start");
+            }
+        }
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        at: Option<Timestamp>,
+        job: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (entropy, keep) = (self.inner.entropy.clone(), self.inner.settings.feed_rows);
+        let at = at.unwrap_or_else(|| self.inner.clock.wall());
+        self.inner
+            .writer
+            .call(move |conn| {
+                let mut tx = Tx::new(conn, &entropy, at);
+                let value = job(&mut tx)?;
+                feed::sweep(&tx, keep)?;
+                Ok((value, tx.announcement))
+            })
+            .await
+    }
+
+    async fn read<T: Send + 'static>(&self, job: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
+        match &self.inner.reader {
+            Some(reader) => reader.call(job).await,
+            None => self.inner.writer.call(move |conn| Ok((job(conn)?, Announcement::default()))).await,
+        }
+    }
+
+    // --- accounts -----------------------------------------------------------------------------------------------
+    /// The account of this name, made if it is new. `me` is our own user id or bare JID when known.
+    ///
+    /// # Errors
+    /// `Invalid` if the name belonged to another protocol.
+    pub async fn account(&self, name: &str, protocol: &str, me: Option<&str>) -> Result<AccountId> {
+        let (name, protocol, me) = (name.to_owned(), protocol.to_owned(), me.map(str::to_owned));
+        self.write(None, move |tx| account::ensure(tx, &name, &protocol, me.as_deref())).await
+    }
+
+    /// Names of accounts that have data here.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn accounts(&self) -> Result<Vec<(AccountId, String)>> {
+        self.read(account::list).await
+    }
+
+    /// Deletes everything of an account.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn purge_account(&self, account: AccountId) -> Result<()> {
+        self.write(None, move |tx| account::purge(tx, account)).await
+    }
+
+    // --- links --------------------------------------------------------------------------------------------------
+    /// Commits a batch; when this returns `Ok` it is on disk (FULL) and announced on the feed.
+    ///
+    /// # Errors
+    /// `Disk`: nothing of it is on disk; the same batch may be tried again.
+    pub async fn apply(&self, account: AccountId, batch: Batch) -> Result<Seq> {
+        if crate::mutant("checkpoint-apart") {
+            let rows = batch.checkpoint.rows.clone();
+            self.write(None, move |tx| apply::checkpoint(tx, account, &rows)).await?;
+        }
+        self.write(Some(batch.at), move |tx| {
+            apply::batch(tx, account, batch)?;
+            tx.announcement.seq.map_or_else(|| tx.newest(), Ok)
+        })
+        .await
+    }
+
+    /// The protocol's rows as last committed.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn checkpoint(&self, account: AccountId) -> Result<Vec<CheckpointRow>> {
+        self.read(move |conn| account::checkpoint(conn, account)).await
+    }
+
+    /// Up to `limit` outbox rows that are pending and due, in order, never past an unsettled one of the same
+    /// conversation that is not handed out too; they become in flight. Rows that were in flight before carry `maybe_sent`.
+    ///
+    /// # Errors
+    /// `Disk`: nothing was handed out.
+    pub async fn take_outbox(&self, account: AccountId, limit: usize, now: Timestamp) -> Result<Vec<Command>> {
+        self.write(Some(now), move |tx| outbox::take(tx, account, limit, now)).await
+    }
+
+    /// The connection is gone: rows in flight are pending again with `maybe_sent`.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub async fn requeue_outbox(&self, account: AccountId) -> Result<()> {
+        self.write(None, move |tx| outbox::requeue(tx, account)).await
+    }
+
+    /// When the earliest deferred row becomes due.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn outbox_due(&self, account: AccountId) -> Result<Option<Timestamp>> {
+        self.read(move |conn| outbox::due(conn, account)).await
+    }
+
+    /// Rings when the account's outbox changed.
+    #[must_use]
+    pub fn outbox_bell(&self, account: AccountId) -> watch::Receiver<u64> {
+        let mut bells = self.inner.bells.lock().unwrap_or_else(PoisonError::into_inner);
+        bells.entry(account).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    // --- readers and GUIs ---------------------------------------------------------------------------------------
+    /// Rings with the newest committed change.
+    #[must_use]
+    pub fn feed(&self) -> watch::Receiver<Seq> {
+        self.inner.feed.subscribe()
+    }
+
+    /// Changes after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// `Invalid` when they are no longer kept: the reader must resync.
+    pub async fn changes(&self, after: Seq, limit: usize) -> Result<Vec<FeedItem>> {
+        self.read(move |conn| feed::changes(conn, after, limit)).await
+    }
+
+    /// Puts a draft into the outbox, durably.
+    ///
+    /// # Errors
+    /// `Invalid` or `NotFound` if it makes no sense; `Disk` if it is not kept.
+    pub async fn enqueue(&self, draft: Draft) -> Result<Enqueued> {
+        self.write(Some(draft.at), move |tx| outbox::enqueue(tx, &draft)).await
+    }
+
+    /// A row's state, by the message or request id.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn outbox_row(&self, message: MessageId) -> Result<OutboxRow> {
+        self.read(move |conn| outbox::get(conn, message)).await
+    }
+
+    /// Takes a row back that was never handed out; `false` if it is too late.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn cancel(&self, message: MessageId) -> Result<bool> {
+        self.write(None, move |tx| outbox::cancel(tx, message)).await
+    }
+
+    /// One transaction: local read position up to this message, unread count, banner withdrawal, outbox row `Mark`.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn mark_read(&self, conversation: ConversationId, upto: Option<MessageId>, at: Timestamp) -> Result<()> {
+        self.write(Some(at), move |tx| outbox::mark_read(tx, conversation, upto, at)).await
+    }
+
+    /// Finds what a person means by a conversation's name.
+    ///
+    /// # Errors
+    /// `Invalid` if several bear it.
+    pub async fn resolve(&self, account: AccountId, name: &str) -> Result<Named> {
+        let name = name.to_owned();
+        self.read(move |conn| conversation::resolve(conn, account, &name)).await
+    }
+
+    /// The direct conversation with a user, made if it is new.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub async fn direct(&self, account: AccountId, user: &str) -> Result<ConversationId> {
+        let key = ConversationKey::peer(user);
+        self.write(None, move |tx| Ok(conversation::of_key(tx, account, &key, Some(ConversationKind::Direct))?.id))
+            .await
+    }
+
+    /// Conversations, newest activity first.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn conversations(&self, account: Option<AccountId>, limit: usize) -> Result<Vec<Conversation>> {
+        self.read(move |conn| conversation::list(conn, account, limit)).await
+    }
+
+    /// One conversation.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn conversation(&self, id: ConversationId) -> Result<Conversation> {
+        self.read(move |conn| conversation::get(conn, id)).await
+    }
+
+    /// Who is in it.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn members(&self, id: ConversationId) -> Result<Vec<Member>> {
+        self.read(move |conn| conversation::members(conn, id)).await
+    }
+
+    /// One message.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn message(&self, id: MessageId) -> Result<Message> {
+        self.read(move |conn| row::get(conn, id)).await
+    }
+
+    /// Several messages at once; those that are gone are left out.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn messages(&self, ids: Vec<MessageId>) -> Result<Vec<Message>> {
+        self.read(move |conn| row::several(conn, &ids)).await
+    }
+
+    /// One page. `from` is where the previous page ended; `limit` rows at most.
+    ///
+    /// # Errors
+    /// `Invalid` if the question makes no sense or would have to read everything; `NotFound` for its scope or anchor.
+    pub async fn page(&self, query: Query, from: Option<Position>, limit: usize) -> Result<Page> {
+        self.read(move |conn| history::page(conn, &query, from, limit)).await
+    }
+
+    /// How many messages a question finds.
+    ///
+    /// # Errors
+    /// As [`Store::page`].
+    pub async fn count(&self, query: Query) -> Result<u64> {
+        self.read(move |conn| history::count(conn, &query)).await
+    }
+
+    /// Incoming messages not read, over everything or one account.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn unread(&self, account: Option<AccountId>) -> Result<u64> {
+        self.read(move |conn| history::unread(conn, account.map(|account| account.0))).await
+    }
+
+    // --- notify -------------------------------------------------------------------------------------------------
+    /// Banners that are not settled: due, held, shown and withdrawn, oldest first.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn banners(&self) -> Result<Vec<Banner>> {
+        self.read(banner::list).await
+    }
+
+    /// The unsettled banners among these messages; those that are settled or never were due are left out.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn banners_of(&self, messages: Vec<MessageId>) -> Result<Vec<Banner>> {
+        self.read(move |conn| banner::of(conn, &messages)).await
+    }
+
+    /// Records judgements: durable when this returns.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub async fn set_banners(&self, states: Vec<(MessageId, BannerState)>) -> Result<()> {
+        self.write(None, move |tx| banner::set(tx, &states)).await
+    }
+
+    // --- settings -----------------------------------------------------------------------------------------------
+    /// What a room keeps for itself under a key (e.g. `notify`: mutes made by hand), as text that the store does not
+    /// read.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn setting(&self, key: &str) -> Result<Option<String>> {
+        let key = format!("room:{key}");
+        self.read(move |conn| super::tx::one(conn, "SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)))
+            .await
+    }
+
+    /// Keeps it, durable when this returns; `None` deletes the key.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub async fn set_setting(&self, key: &str, value: Option<String>) -> Result<()> {
+        let key = format!("room:{key}");
+        self.write(None, move |tx| {
+            match value {
+                Some(value) => tx.run("INSERT OR REPLACE INTO meta(key, value) VALUES (?1, ?2)", (key, value))?,
+                None => tx.run("DELETE FROM meta WHERE key = ?1", [key])?,
+            };
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// A process that ended without saying what became of the rows it had handed out.
+fn requeue_all(conn: &Connection) -> Result<()> {
+    conn.execute("UPDATE outbox SET state = 0, maybe_sent = 1 WHERE state = 1", [])?;
+    Ok(())
+}
+
+/// Tells readers and links after each commit.
+fn announcer(feed: &watch::Sender<Seq>, bells: &Bells) -> impl FnMut(Announcement) + Send + 'static {
+    let (feed, bells) = (feed.clone(), bells.clone());
+    move |announcement| {
+        if let Some(seq) = announcement.seq {
+            feed.send_replace(seq);
+        }
+        if !announcement.outbox.is_empty() {
+            let bells = bells.lock().unwrap_or_else(PoisonError::into_inner);
+            for account in announcement.outbox {
+                if let Some(bell) = bells.get(&account) {
+                    bell.send_modify(|count| *count = count.wrapping_add(1));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,544 @@
+//! The outbox: what the user wants done, in the order in which they did it, kept until the server has it.
+
+use super::code;
+use super::conversation::{self, Conv};
+use super::settle::{self, CANCELLED, DONE, FAILED, IN_FLIGHT, PENDING};
+use super::tx::{Result, Tx, message_id};
+use super::{StoreError, arrival, marks, names, place, search};
+use crate::model::{
+    AccountId, Command, CommandKind, CommandTarget, ConversationId, ConversationKey, ConversationKind, FeedKind,
+    MessageId, OutboxId, SendFailure, Seq, ServerRef, Timestamp,
+};
+use rusqlite::Connection;
+use std::collections::BTreeSet;
+
+/// Longest text of a message, bytes.
+pub const LONGEST_TEXT: usize = 1 << 20;
+
+/// What the user wants sent or changed.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Whose.
+    pub account: AccountId,
+    /// For which conversation; `None` for commands about none (create, contacts).
+    pub conversation: Option<ConversationId>,
+    /// What.
+    pub what: CommandKind,
+    /// Given by a client that wants to repeat a request safely: the same id enqueues once.
+    pub id: Option<MessageId>,
+    /// Wall-clock time.
+    pub at: Timestamp,
+}
+
+/// What became of a draft: it is durably in the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enqueued {
+    /// The message (for `Send`), or the id under which the row's fate can be asked.
+    pub message: MessageId,
+    /// The row.
+    pub outbox: OutboxId,
+    /// The change that announced it.
+    pub seq: Seq,
+}
+
+/// An outbox row's state as readers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutboxState {
+    /// On disk, not handed out.
+    Pending,
+    /// Handed to the connection.
+    InFlight,
+    /// The server has it.
+    Done,
+    /// Refused for good.
+    Failed {
+        /// Stable code.
+        code: String,
+        /// Plain words.
+        text: String,
+    },
+}
+
+/// The outbox row as readers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Which.
+    pub id: OutboxId,
+    /// The message or request id.
+    pub message: MessageId,
+    /// Its conversation (for `Create`: filled in once it exists).
+    pub conversation: Option<ConversationId>,
+    /// How far it is.
+    pub state: OutboxState,
+}
+
+fn kind_name(what: &CommandKind) -> &'static str {
+    match what {
+        CommandKind::Send { .. } => "send",
+        CommandKind::Mark { .. } => "mark",
+        CommandKind::React { .. } => "react",
+        _ => "other",
+    }
+}
+
+/// Our own user id, or the account's name while none is known.
+pub(super) fn me(tx: &Tx<'_>, account: AccountId) -> Result<String> {
+    tx.one("SELECT coalesce(me, name) FROM account WHERE id = ?1", [account.0], |row| row.get(0))?
+        .ok_or_else(|| StoreError::not_found("account"))
+}
+
+/// Puts a draft into the outbox.
+pub(super) fn enqueue(tx: &mut Tx<'_>, draft: &Draft) -> Result<Enqueued> {
+    if let Some(id) = draft.id
+        && let Some(before) = repeated(tx, draft.account, id)?
+    {
+        return Ok(before);
+    }
+    let me = me(tx, draft.account)?;
+    let conv = match draft.conversation {
+        Some(id) => Some(conversation::by_id(tx, id)?),
+        None => None,
+    };
+    check(tx, draft, conv.as_ref())?;
+    let id = draft.id.unwrap_or_else(|| tx.message_id());
+    let row = insert(tx, draft, conv.as_ref(), id)?;
+    let seq = match (&draft.what, &conv) {
+        (CommandKind::Send { text, attachments, reply_to }, Some(conv)) => {
+            let attachments = (!attachments.is_empty()).then(|| json(attachments)).transpose()?;
+            pending(tx, conv, &me, draft.at, id, row, text, attachments, reply_to.as_ref())?
+        }
+        _ => tx.newest()?,
+    };
+    Ok(Enqueued { message: id, outbox: row, seq })
+}
+
+/// The same draft was enqueued before.
+fn repeated(tx: &Tx<'_>, account: AccountId, id: MessageId) -> Result<Option<Enqueued>> {
+    let row = tx.one("SELECT id, account FROM outbox WHERE message = ?1", [*id.0.as_bytes()], |row| {
+        Ok((OutboxId(row.get(0)?), AccountId(row.get(1)?)))
+    })?;
+    match row {
+        Some((outbox, owner)) if owner == account => {
+            let seq = tx.one("SELECT seq FROM message WHERE id = ?1", [*id.0.as_bytes()], |row| row.get(0))?;
+            Ok(Some(Enqueued { message: id, outbox, seq: seq.map_or_else(|| tx.newest(), |seq| Ok(Seq(seq)))? }))
+        }
+        Some(_) => Err(StoreError::Invalid(format!("the id {id} is another account's"))),
+        None if arrival::account_of(tx.conn, id)?.is_some() => {
+            Err(StoreError::Invalid(format!("the id {id} is a message's already")))
+        }
+        None => Ok(None),
+    }
+}
+
+fn check(tx: &Tx<'_>, draft: &Draft, conv: Option<&Conv>) -> Result<()> {
+    let invalid = |text: &str| Err(StoreError::Invalid(text.to_owned()));
+    if let Some(conv) = conv {
+        if conv.account != draft.account {
+            return invalid("the conversation is another account's");
+        }
+        if conv.gone && !matches!(draft.what, CommandKind::Join { .. }) {
+            return invalid("we are no longer in this conversation");
+        }
+    }
+    match &draft.what {
+        CommandKind::Send { text, attachments, .. } if text.is_empty() && attachments.is_empty() => {
+            invalid("there is nothing to send")
+        }
+        CommandKind::Send { text, .. } | CommandKind::Edit { text, .. } if text.len() > LONGEST_TEXT => {
+            Err(StoreError::Invalid(format!("a message may have {LONGEST_TEXT} bytes at most")))
+        }
+        CommandKind::Send { .. } if conv.is_none() => invalid("a message needs a conversation"),
+        CommandKind::Edit { target, .. } | CommandKind::Retract { target } => {
+            let outgoing = "SELECT outgoing FROM message WHERE id = ?1 AND account = ?2";
+            let key = (*target.id.0.as_bytes(), draft.account.0);
+            match tx.one(outgoing, key, |row| row.get::<_, bool>(0))? {
+                Some(true) => Ok(()),
+                Some(false) if matches!(draft.what, CommandKind::Retract { .. }) => Ok(()),
+                Some(false) => invalid("only one's own messages can be edited"),
+                None => Err(StoreError::not_found(format!("message {}", target.id))),
+            }
+        }
+        CommandKind::React { target, .. } | CommandKind::Mark { upto: target } => {
+            match names::by_id(tx, draft.account, target.id)? {
+                Some(_) => Ok(()),
+                None => Err(StoreError::not_found(format!("message {}", target.id))),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn insert(tx: &mut Tx<'_>, draft: &Draft, conv: Option<&Conv>, id: MessageId) -> Result<OutboxId> {
+    tx.run(
+        "INSERT INTO outbox(account, conversation, message, kind, what, written_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (
+            draft.account.0,
+            conv.map(|conv| conv.key),
+            *id.0.as_bytes(),
+            kind_name(&draft.what),
+            json(&draft.what)?,
+            draft.at.ms(),
+        ),
+    )?;
+    let row = OutboxId(tx.conn.last_insert_rowid());
+    tx.ring(draft.account);
+    Ok(row)
+}
+
+/// The message itself, last in its conversation until the server has it.
+#[expect(clippy::too_many_arguments, reason = "one row's columns")]
+fn pending(
+    tx: &mut Tx<'_>,
+    conv: &Conv,
+    me: &str,
+    at: Timestamp,
+    id: MessageId,
+    row: OutboxId,
+    text: &str,
+    attachments: Option<String>,
+    reply_to: Option<&CommandTarget>,
+) -> Result<Seq> {
+    let sender = conversation::user_key(tx, conv.account, me)?;
+    let seq = tx.change(conv.account, FeedKind::Message, Some(conv.id), Some(id))?;
+    let position = place::PENDING + row.0;
+    tx.run(
+        "INSERT INTO message(position, id, account, conversation, sender, outgoing, state, kind, sent_at, seq, rev, text,
+            reply_to, link, attachments)
+         VALUES (?1, ?2, ?3, ?4, ?5, 1, 1, 0, ?6, ?7, 0, ?8, ?9, ?10, ?11)",
+        rusqlite::params![
+            position,
+            *id.0.as_bytes(),
+            conv.account.0,
+            conv.key,
+            sender,
+            at.ms(),
+            seq.0,
+            text,
+            reply_to.map(|target| *target.id.0.as_bytes()),
+            code::has_link(text),
+            attachments,
+        ],
+    )?;
+    search::glyphs(tx, position, text)?;
+    tx.run("UPDATE conversation SET last_at = max(coalesce(last_at, ?2), ?2) WHERE key = ?1", (conv.key, at.ms()))?;
+    tx.change(conv.account, FeedKind::Conversation, Some(conv.id), None)?;
+    Ok(seq)
+}
+
+/// One open row as it is weighed for handing out.
+struct Open {
+    id: i64,
+    conversation: Option<i64>,
+    message: MessageId,
+    what: String,
+    in_flight: bool,
+    maybe_sent: bool,
+    written_at: i64,
+    due_at: i64,
+}
+
+/// Hands rows out: pending and due, in order, never past an unsettled one of the same conversation that stays here.
+pub(super) fn take(tx: &mut Tx<'_>, account: AccountId, limit: usize, now: Timestamp) -> Result<Vec<Command>> {
+    let mut taken = Vec::new();
+    let mut stuck: BTreeSet<Option<i64>> = BTreeSet::new();
+    let mut after = 0;
+    while taken.len() < limit {
+        let rows = open_rows(tx, account, after)?;
+        let Some(last) = rows.last().map(|row| row.id) else { break };
+        after = last;
+        for row in rows {
+            let blocked = row.conversation.is_some() && stuck.contains(&row.conversation);
+            if row.in_flight || blocked || taken.len() == limit {
+                continue;
+            }
+            if row.due_at > now.ms() {
+                stuck.insert(row.conversation);
+                continue;
+            }
+            match hand_out(tx, account, &row)? {
+                HandOut::Command(command) => taken.push(*command),
+                HandOut::TargetWaits => drop(stuck.insert(row.conversation)),
+                HandOut::Failed => {}
+            }
+        }
+    }
+    Ok(taken)
+}
+
+fn open_rows(tx: &Tx<'_>, account: AccountId, after: i64) -> Result<Vec<Open>> {
+    tx.all(
+        "SELECT id, conversation, message, what, state, maybe_sent, written_at, due_at FROM outbox
+         WHERE account = ?1 AND state IN (0, 1) AND id > ?2 ORDER BY id LIMIT 256",
+        (account.0, after),
+        |row| {
+            Ok(Open {
+                id: row.get(0)?,
+                conversation: row.get(1)?,
+                message: message_id(row.get(2)?),
+                what: row.get(3)?,
+                in_flight: row.get::<_, i64>(4)? == IN_FLIGHT,
+                maybe_sent: row.get(5)?,
+                written_at: row.get(6)?,
+                due_at: row.get(7)?,
+            })
+        },
+    )
+}
+
+enum HandOut {
+    Command(Box<Command>),
+    TargetWaits,
+    Failed,
+}
+
+fn hand_out(tx: &mut Tx<'_>, account: AccountId, row: &Open) -> Result<HandOut> {
+    let refused = |tx: &mut Tx<'_>, code: &str, text: &str| {
+        let failure = SendFailure { code: code.into(), text: text.into() };
+        settle::fail(tx, account, OutboxId(row.id), &failure).map(|()| HandOut::Failed)
+    };
+    let mut what = match serde_json::from_str::<CommandKind>(&row.what) {
+        Ok(what) => what,
+        Err(error) => return refused(tx, "unreadable", &format!("the row cannot be read: {error}")),
+    };
+    if let Some(target) = target_of(&mut what) {
+        match fill(tx, account, target)? {
+            Filled::Yes => {}
+            Filled::Waits => return Ok(HandOut::TargetWaits),
+            // An answer to something that is gone is still worth sending.
+            Filled::Never if matches!(what, CommandKind::Send { .. }) => drop_reply(&mut what),
+            Filled::Never => return refused(tx, "target_failed", "the message it is about was never sent"),
+        }
+    }
+    if let CommandKind::React { target, key, on, all } = &mut what {
+        *all = reactions_after(tx, account, row.id, target.id, key, *on)?;
+    }
+    let conv = match row.conversation {
+        Some(key) => Some(conversation::by_key(tx, key)?),
+        None => None,
+    };
+    tx.run("UPDATE outbox SET state = 1, tries = tries + 1 WHERE id = ?1", [row.id])?;
+    let flying = "UPDATE message SET state = 2 WHERE id = ?1 AND state = 1";
+    if tx.run(flying, [*row.message.0.as_bytes()])? > 0
+        && let Some(found) = names::by_id(tx, account, row.message)?
+    {
+        super::amend::announce(tx, account, found)?;
+    }
+    Ok(HandOut::Command(Box::new(Command {
+        outbox: OutboxId(row.id),
+        cid: row.message,
+        conversation_kind: conv.as_ref().map_or(ConversationKind::Direct, |conv| conv.kind),
+        conversation: conv.map(|conv| ConversationKey { server: conv.server, peer: conv.peer }),
+        what,
+        maybe_sent: row.maybe_sent,
+        written_at: Timestamp(row.written_at),
+    })))
+}
+
+fn target_of(what: &mut CommandKind) -> Option<&mut CommandTarget> {
+    match what {
+        CommandKind::Edit { target, .. }
+        | CommandKind::Retract { target }
+        | CommandKind::React { target, .. }
+        | CommandKind::Mark { upto: target } => Some(target),
+        CommandKind::Send { reply_to, .. } => reply_to.as_mut(),
+        _ => None,
+    }
+}
+
+fn drop_reply(what: &mut CommandKind) {
+    if let CommandKind::Send { reply_to, .. } = what {
+        *reply_to = None;
+    }
+}
+
+enum Filled {
+    Yes,
+    Waits,
+    Never,
+}
+
+/// All that is known of a target now.
+fn fill(tx: &Tx<'_>, account: AccountId, target: &mut CommandTarget) -> Result<Filled> {
+    let found = tx.one(
+        "SELECT a.name, m.server_ref, m.server_order, m.sender_ref, u.user, m.outgoing, m.state FROM message m
+         JOIN user u ON u.key = m.sender LEFT JOIN archive a ON a.key = m.archive WHERE m.id = ?1 AND m.account = ?2",
+        (*target.id.0.as_bytes(), account.0),
+        |row| {
+            let archive = row.get::<_, Option<String>>(0)?;
+            let rest = row.get::<_, Option<String>>(1)?;
+            let order = row.get::<_, Option<i64>>(2)?.and_then(|order| u64::try_from(order).ok());
+            target.server =
+                archive.zip(rest).map(|(archive, rest)| ServerRef { id: names::join(&archive, &rest), order });
+            target.sender_ref = row.get(3)?;
+            target.sender = row.get(4)?;
+            let outgoing: bool = row.get(5)?;
+            if outgoing && target.sender_ref.is_none() {
+                target.sender_ref = Some(target.id.to_string());
+            }
+            Ok((outgoing, row.get::<_, i64>(6)?))
+        },
+    )?;
+    Ok(match found {
+        Some((true, code::PENDING | code::IN_FLIGHT)) => Filled::Waits,
+        Some((true, code::FAILED)) | None => Filled::Never,
+        Some(_) => Filled::Yes,
+    })
+}
+
+/// All of our reactions on a message once this row and those before it are carried out.
+fn reactions_after(
+    tx: &Tx<'_>,
+    account: AccountId,
+    row: i64,
+    target: MessageId,
+    key: &str,
+    on: bool,
+) -> Result<Vec<String>> {
+    let me = me(tx, account)?;
+    let standing = "SELECT key FROM reaction WHERE message = ?1 AND by = ?2 AND stands = 1 ORDER BY key";
+    let mut all: BTreeSet<String> =
+        tx.all(standing, (*target.0.as_bytes(), me), |row| row.get(0))?.into_iter().collect();
+    let open =
+        "SELECT what FROM outbox WHERE account = ?1 AND state IN (0, 1) AND kind = 'react' AND id < ?2 ORDER BY id";
+    for what in tx.all(open, (account.0, row), |row| row.get::<_, String>(0))? {
+        if let Ok(CommandKind::React { target: other, key, on, .. }) = serde_json::from_str(&what)
+            && other.id == target
+        {
+            set(&mut all, &key, on);
+        }
+    }
+    set(&mut all, key, on);
+    Ok(all.into_iter().collect())
+}
+
+fn set(all: &mut BTreeSet<String>, key: &str, on: bool) {
+    if on {
+        all.insert(key.to_owned());
+    } else {
+        all.remove(key);
+    }
+}
+
+/// The connection is gone: whatever was handed out may or may not be at the server.
+pub(super) fn requeue(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
+    let rows = tx.run("UPDATE outbox SET state = 0, maybe_sent = 1 WHERE account = ?1 AND state = 1", [account.0])?;
+    if rows > 0 {
+        tx.ring(account);
+    }
+    Ok(())
+}
+
+/// When the earliest deferred row becomes due.
+pub(super) fn due(conn: &Connection, account: AccountId) -> Result<Option<Timestamp>> {
+    let sql = "SELECT min(due_at) FROM outbox WHERE account = ?1 AND state IN (0, 1) AND state = 0 AND due_at > 0";
+    Ok(super::tx::one(conn, sql, [account.0], |row| row.get::<_, Option<i64>>(0))?.flatten().map(Timestamp))
+}
+
+/// A row's state, by the message or request id.
+pub(super) fn get(conn: &Connection, id: MessageId) -> Result<OutboxRow> {
+    let row = super::tx::one(
+        conn,
+        "SELECT o.id, c.id, o.state, o.maybe_sent, o.code, o.error FROM outbox o
+         LEFT JOIN conversation c ON c.key = o.conversation WHERE o.message = ?1",
+        [*id.0.as_bytes()],
+        |row| {
+            let state = match (row.get(2)?, row.get(3)?) {
+                (PENDING, false) => OutboxState::Pending,
+                (PENDING | IN_FLIGHT, _) => OutboxState::InFlight,
+                (DONE, _) => OutboxState::Done,
+                (state, _) => OutboxState::Failed {
+                    code: row.get::<_, Option<String>>(4)?.unwrap_or_else(|| default_code(state).to_owned()),
+                    text: row.get::<_, Option<String>>(5)?.unwrap_or_else(|| default_code(state).to_owned()),
+                },
+            };
+            let conversation = row.get::<_, Option<[u8; 16]>>(1)?.map(super::tx::conversation_id);
+            Ok(OutboxRow { id: OutboxId(row.get(0)?), message: id, conversation, state })
+        },
+    )?;
+    row.ok_or_else(|| StoreError::not_found(format!("outbox row {id}")))
+}
+
+fn default_code(state: i64) -> &'static str {
+    if state == CANCELLED { "cancelled" } else { "failed" }
+}
+
+/// Takes a row back that was never handed out; its message goes with it.
+pub(super) fn cancel(tx: &mut Tx<'_>, id: MessageId) -> Result<bool> {
+    let key = *id.0.as_bytes();
+    let row = tx.one("SELECT account, state = 0 AND maybe_sent = 0 FROM outbox WHERE message = ?1", [key], |row| {
+        Ok((AccountId(row.get(0)?), row.get::<_, bool>(1)?))
+    })?;
+    let Some((account, free)) = row else { return Err(StoreError::not_found(format!("outbox row {id}"))) };
+    if !free {
+        return Ok(false);
+    }
+    tx.run("UPDATE outbox SET state = 4, code = 'cancelled', error = 'taken back' WHERE message = ?1", [key])?;
+    tx.ring(account);
+    if let Some(found) = names::by_id(tx, account, id)? {
+        let conv = conversation::by_key(tx, found.conversation)?;
+        tx.run("DELETE FROM message WHERE position = ?1", [found.position])?;
+        tx.change(account, FeedKind::Removed, Some(conv.id), Some(id))?;
+    }
+    Ok(true)
+}
+
+/// The user has read a conversation: position, count, banners, and one row that tells the server.
+pub(super) fn mark_read(tx: &mut Tx<'_>, id: ConversationId, upto: Option<MessageId>, at: Timestamp) -> Result<()> {
+    let conv = conversation::by_id(tx, id)?;
+    let (position, order) = match upto {
+        Some(message) => {
+            let found = names::by_id(tx, conv.account, message)?.filter(|found| found.conversation == conv.key);
+            let found = found.ok_or_else(|| StoreError::not_found(format!("message {message}")))?;
+            (found.position, found.order)
+        }
+        None => tx
+            .one(
+                "SELECT position, server_order FROM message WHERE conversation = ?1 AND position < ?2
+                 ORDER BY position DESC LIMIT 1",
+                (conv.key, place::PENDING),
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?
+            .unwrap_or((0, None)),
+    };
+    let moved = marks::advance(tx, &conv, Some(position), order)?;
+    if !moved.any {
+        return Ok(());
+    }
+    tx.run("UPDATE conversation SET unread = max(0, unread + ?2) WHERE key = ?1", (conv.key, moved.unread))?;
+    tx.change(conv.account, FeedKind::Conversation, Some(conv.id), None)?;
+    tell_server(tx, &conv, position, at)
+}
+
+/// One waiting row a conversation; the highest wins.
+fn tell_server(tx: &mut Tx<'_>, conv: &Conv, position: i64, at: Timestamp) -> Result<()> {
+    let newest = tx.one(
+        "SELECT id FROM message WHERE conversation = ?1 AND position <= ?2 AND outgoing = 0
+         ORDER BY position DESC LIMIT 1",
+        (conv.key, position),
+        |row| row.get(0).map(message_id),
+    )?;
+    let Some(newest) = newest else { return Ok(()) };
+    let upto = CommandTarget { id: newest, server: None, sender_ref: None, sender: String::new() };
+    let what = CommandKind::Mark { upto };
+    let replaced = tx.run(
+        "UPDATE outbox SET what = ?2, written_at = ?3 WHERE conversation = ?1 AND state IN (0, 1) AND state = 0
+         AND kind = 'mark'",
+        (conv.key, json(&what)?, at.ms()),
+    )?;
+    if replaced > 0 {
+        tx.ring(conv.account);
+        return Ok(());
+    }
+    let draft = Draft { account: conv.account, conversation: Some(conv.id), what, id: None, at };
+    let id = tx.message_id();
+    insert(tx, &draft, Some(conv), id).map(drop)
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::Invalid(error.to_string()))
+}
+
+/// Settled rows of requests and messages are forgotten when nobody can ask for them any more.
+pub(super) fn sweep(tx: &Tx<'_>, before: Timestamp) -> Result<usize> {
+    tx.run("DELETE FROM outbox WHERE state IN (?1, ?2, ?3) AND written_at < ?4", (DONE, FAILED, CANCELLED, before.ms()))
+}
