@@ -190,6 +190,7 @@ impl From<StoreError> for Fault {
             StoreError::Corrupt { .. } | StoreError::Newer { .. } => Self::new(FaultCode::Disk, text),
             StoreError::NotFound { .. } => Self::new(FaultCode::NotFound, text),
             StoreError::Invalid(_) => Self::params(text),
+            StoreError::Fault { .. } => Self::new(FaultCode::Internal, text),
             StoreError::Closed => Self::new(FaultCode::Closing, "the daemon is stopping").remedy("start it again"),
         }
     }

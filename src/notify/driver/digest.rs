@@ -139,7 +139,9 @@ impl Driver {
             found => found?,
         };
         let shown = match &banner.state {
-            BannerState::Shown { server, id } => Some(Shown { server: server.clone(), id: *id }),
+            BannerState::Shown { server, id } | BannerState::Withdrawn { server, id } => {
+                Some(Shown { server: server.clone(), id: *id })
+            }
             BannerState::Due | BannerState::Held(_) | BannerState::Dropped(_) => None,
         };
         let sender = message.sender_name.as_deref().unwrap_or(&message.sender);

@@ -253,7 +253,9 @@ impl Stage {
         self.tell_quietly(Input::Choices(self.choices.clone()));
         for mut candidate in self.candidates.clone() {
             candidate.shown = match self.rows.get(&candidate.message) {
-                Some(BannerState::Shown { server, id }) => Some(Shown { server: server.clone(), id: *id }),
+                Some(BannerState::Shown { server, id } | BannerState::Withdrawn { server, id }) => {
+                    Some(Shown { server: server.clone(), id: *id })
+                }
                 Some(BannerState::Dropped(_)) | None => continue,
                 Some(BannerState::Due | BannerState::Held(_)) => None,
             };
