@@ -21,8 +21,9 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// After a close frame the rest of what the client sends is read and dropped for this long, so that the kernel does
-/// not throw our last words away.
+/// not throw our last words away: long where they must be heard (42xx), else for what was just under way.
 const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BRIEFLY: Duration = Duration::from_millis(100);
 
 type Pending = Pin<Box<dyn Future<Output = Done> + Send>>;
 
@@ -171,7 +172,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<'_, S> {
         let stream = self.socket.get_mut();
         let mut sink = [0; 1024];
         let drained = async { while stream.read(&mut sink).await.is_ok_and(|read| read > 0) {} };
-        let _long_enough = tokio::time::timeout(LINGER, drained).await;
+        let linger = if code.code >= 4200 { LINGER } else { LINGER_BRIEFLY };
+        let _long_enough = tokio::time::timeout(linger, drained).await;
         Err(Gone)
     }
 }

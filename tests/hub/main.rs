@@ -1,0 +1,9 @@
+//! The hub as its clients meet it: real sockets, real SQLite files, a real WebSocket client.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod client;
+mod conversations;
+mod delivery;
+mod history;
+mod refusal;
+mod restart;
