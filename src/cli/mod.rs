@@ -8,6 +8,8 @@ mod conversation;
 mod exit;
 mod history;
 mod mark;
+#[cfg(feature = "hub")]
+mod hub;
 pub mod output;
 mod render;
 mod search;
@@ -44,6 +46,8 @@ enum Command {
     Search(search::Args),
     Mark(mark::Args),
     Conversation(conversation::Args),
+    #[cfg(feature = "hub")]
+    Hub(hub::Args),
 }
 
 /// What every command may need.
@@ -77,6 +81,8 @@ fn dispatch(global: &Global, command: Command) -> anyhow::Result<()> {
         Command::Search(args) => search::run(global, &args),
         Command::Mark(args) => mark::run(global, args),
         Command::Conversation(args) => conversation::run(global, args),
+        #[cfg(feature = "hub")]
+        Command::Hub(args) => hub::run(global, args),
     }
 }
 

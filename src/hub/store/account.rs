@@ -177,5 +177,5 @@ fn hash(token: &str) -> Vec<u8> {
 fn new_token(entropy: &Entropy) -> Secret {
     let mut bytes = [0; 32];
     entropy.fill(&mut bytes);
-    Secret::new(URL_SAFE_NO_PAD.encode(&bytes))
+    Secret::new(URL_SAFE_NO_PAD.encode(bytes))
 }
