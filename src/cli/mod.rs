@@ -7,9 +7,9 @@ mod attach;
 mod conversation;
 mod exit;
 mod history;
-mod mark;
 #[cfg(feature = "hub")]
 mod hub;
+mod mark;
 pub mod output;
 mod render;
 mod search;
