@@ -8,6 +8,9 @@ use crate::notify::rules::{Input, Note, Output, Slot};
 use crate::notify::text;
 use std::sync::Arc;
 
+/// Judgements in one transaction.
+const AT_ONCE: usize = 256;
+
 impl Driver {
     /// Does everything that the rules want done now.
     pub(super) async fn settle(&mut self) {
@@ -78,10 +81,15 @@ impl Driver {
         if self.records.is_empty() {
             return;
         }
-        let records = std::mem::take(&mut self.records);
-        if let Err(error) = self.store.set_banners(records.clone()).await {
-            tracing::warn!(%error, "banners' states could not be written; tried again");
-            self.records = records;
+        // In pieces, so that no link waits long for its own commit.
+        while !self.records.is_empty() {
+            let rest = self.records.split_off(self.records.len().min(AT_ONCE));
+            let records = std::mem::replace(&mut self.records, rest);
+            if let Err(error) = self.store.set_banners(records.clone()).await {
+                tracing::warn!(%error, "banners' states could not be written; tried again");
+                self.records.splice(..0, records);
+                return;
+            }
         }
     }
 

@@ -130,7 +130,11 @@ impl Rules {
             Some(_) if self.server.is_none() => {
                 self.before.insert(item.candidate.message, item);
             }
-            _ => self.take_in(now, item),
+            _ => {
+                let (message, shown) = (item.candidate.message, item.candidate.shown.clone());
+                self.take_in(now, item);
+                self.close_left_over(shown.filter(|_| !self.tracks(message)));
+            }
         }
     }
 
@@ -214,8 +218,12 @@ impl Rules {
 
     fn gone(&mut self, now: Instant, message: MessageId, why: Why) {
         if let Some(item) = self.queue.remove(message).or_else(|| self.before.remove(&message)) {
+            // Left over from before: closed once the server is known.
             if let Some(shown) = item.candidate.shown.clone() {
-                self.close_if_left_over(&shown);
+                let mut item = Item::new(item.candidate.clone(), now);
+                (item.candidate.read, item.candidate.shown) = (true, Some(shown));
+                self.before.insert(message, item);
+                return;
             }
             self.drop_candidate(now, &item.candidate, why);
         }
@@ -230,14 +238,6 @@ impl Rules {
         match last {
             Some(card) => self.outputs.push_back(Output::Close(card.shown.id)),
             None => self.refresh(now, slot),
-        }
-    }
-
-    /// Left over from before a restart and not needed any more.
-    fn close_if_left_over(&mut self, shown: &Shown) {
-        let others = self.before.values().any(|item| item.candidate.shown.as_ref() == Some(shown));
-        if !others && self.server.as_ref() == Some(&shown.server) {
-            self.outputs.push_back(Output::Close(shown.id));
         }
     }
 
@@ -270,14 +270,14 @@ impl Rules {
         for slot in lost {
             self.lose(now, slot);
         }
+        let mut left_over = Vec::new();
         for item in std::mem::take(&mut self.before).into_values() {
-            let shown = item.candidate.shown.clone();
-            let message = item.candidate.message;
+            let (message, shown) = (item.candidate.message, item.candidate.shown.clone());
             self.take_in(now, item);
-            if let Some(shown) = shown.filter(|shown| shown.server == server && !self.tracks(message)) {
-                self.close_unless_used(&shown);
-            }
+            left_over.extend(shown.filter(|_| !self.tracks(message)));
         }
+        left_over.dedup();
+        self.close_left_over(left_over);
         self.rejudge(now);
     }
 
@@ -291,9 +291,12 @@ impl Rules {
         }
     }
 
-    fn close_unless_used(&mut self, shown: &Shown) {
-        if self.screen.slot_of(shown.id).is_none() {
-            self.outputs.push_back(Output::Close(shown.id));
+    /// What this server still shows and nobody wants.
+    fn close_left_over(&mut self, shown: impl IntoIterator<Item = Shown>) {
+        for shown in shown {
+            if Some(&shown.server) == self.server.as_ref() && self.screen.slot_of(shown.id).is_none() {
+                self.outputs.push_back(Output::Close(shown.id));
+            }
         }
     }
 
