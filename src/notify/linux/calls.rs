@@ -51,7 +51,11 @@ fn capabilities(can: &[String]) -> Capabilities {
 }
 
 /// `Notify`; answers with the id. It has no time limit of its own: a late answer still has to be heard.
-pub(super) async fn notify(bus: Connection, notice: Notice) -> Result<u32, DesktopError> {
+pub(super) async fn notify(bus: Connection, mut notice: Notice) -> Result<u32, DesktopError> {
+    // The bus breaks the connection of whoever sends a string with a NUL in it.
+    for text in [&mut notice.summary, &mut notice.body, &mut notice.category].into_iter().chain(&mut notice.sound) {
+        text.retain(|character| character != '\0');
+    }
     let actions: Vec<&str> = notice.actions.iter().flat_map(|(key, label)| [key.as_str(), label.as_str()]).collect();
     let body = (
         "wakeful",

@@ -1,0 +1,17 @@
+//! Notifications on real buses: the D-Bus backend against a server that does what it is told, and the whole
+//! notification task against real notification servers from Debian under Xvfb.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
+#![allow(
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "tests against real programs run on the machine's clock"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod backend;
+mod bus;
+mod monitor;
+mod programmable;
