@@ -226,14 +226,16 @@ impl Xmpp {
 
     /// Back to what is on disk. Only what was sent stays known: looking for it begins no later than the disk's progress.
     fn fall_back(&mut self) {
-        let mut unseen = std::mem::take(&mut self.durable.unseen);
+        let sent = std::mem::take(&mut self.durable.unseen);
         self.durable = self.committed.clone();
-        for sent in &mut unseen {
-            let kept = self.committed.unseen.iter().find(|kept| kept.cid == sent.cid);
-            let last = || self.committed.archives.get(&sent.archive).and_then(|row| row.last.clone());
-            sent.after = kept.map_or_else(last, |kept| kept.after.clone());
+        for mut sent in sent {
+            if let Some(kept) = self.durable.unseen.iter_mut().find(|kept| kept.cid == sent.cid) {
+                kept.acked |= sent.acked;
+            } else {
+                sent.after = self.committed.archives.get(&sent.archive).and_then(|row| row.last.clone());
+                self.durable.unseen.push(sent);
+            }
         }
-        self.durable.unseen = unseen;
     }
 
     fn on_signal(&mut self, signal: Signal) {

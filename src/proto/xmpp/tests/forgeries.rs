@@ -141,7 +141,7 @@ const SEEDS: [&str; 8] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
     #[test]
     fn no_mutated_frame_makes_the_machine_panic(
         seed in 0..SEEDS.len(), cuts in proptest::collection::vec((any::<usize>(), any::<char>()), 0..6), online in any::<bool>()

@@ -93,7 +93,7 @@ fn judge(rig: &Rig) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
     #[test]
     fn after_any_storm_the_archive_and_the_store_agree(acts in proptest::collection::vec(act(), 1..120)) {
         let mut rig = Rig::online();
