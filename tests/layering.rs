@@ -9,6 +9,8 @@ mod dependencies;
 mod files;
 #[path = "layering/imports.rs"]
 mod imports;
+#[path = "layering/pages.rs"]
+mod pages;
 #[path = "layering/purity.rs"]
 mod purity;
 #[path = "layering/source.rs"]

@@ -52,7 +52,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("zbus", &["notify", "platform"]),
     ("notify_rust", &["notify"]),
     ("secret_service", &["platform"]),
-    ("xmpp_parsers", &["proto"]),
+    ("xmpp_parsers", &["proto", "link"]),
     ("sasl", &["proto"]),
     ("toml_edit", &["config"]),
     ("daemonize", &["platform"]),
