@@ -5,6 +5,8 @@
 
 mod attach;
 mod conversation;
+#[cfg(feature = "hub")]
+mod demo;
 mod exit;
 mod history;
 #[cfg(feature = "hub")]
@@ -48,6 +50,8 @@ enum Command {
     Conversation(conversation::Args),
     #[cfg(feature = "hub")]
     Hub(hub::Args),
+    #[cfg(feature = "hub")]
+    Demo(demo::Args),
 }
 
 /// What every command may need.
@@ -83,6 +87,8 @@ fn dispatch(global: &Global, command: Command) -> anyhow::Result<()> {
         Command::Conversation(args) => conversation::run(global, args),
         #[cfg(feature = "hub")]
         Command::Hub(args) => hub::run(global, args),
+        #[cfg(feature = "hub")]
+        Command::Demo(args) => demo::run(&args),
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Daemon {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Link {
-    /// Between the last proven round trip and the next probe, on mains (default 45 s).
+    /// Between the last proven round trip and the next probe, on mains (default: as the server advises, else 45 s).
     pub probe_interval: Option<Interval>,
     /// The same on battery or a metered network (default 5 min).
     pub probe_interval_saving: Option<Interval>,

@@ -27,6 +27,7 @@ pub(super) fn link(config: &Config) -> link::Settings {
             *setting = value.duration();
         }
     }
+    to.take_advice = from.probe_interval.is_none() && from.probe_interval_saving.is_none();
     to
 }
 

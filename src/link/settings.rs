@@ -9,6 +9,8 @@ pub struct Settings {
     pub probe_interval: Duration,
     /// The same on battery or a metered network.
     pub probe_interval_saving: Duration,
+    /// The server's advised probe interval wins; `false` where the user chose an interval.
+    pub take_advice: bool,
     /// An unanswered probe means a dead connection after this long.
     pub probe_timeout: Duration,
     /// Window of the first retry; it doubles with each failure.
@@ -65,6 +67,7 @@ impl Default for Settings {
         Self {
             probe_interval: s(45),
             probe_interval_saving: s(300),
+            take_advice: true,
             probe_timeout: s(10),
             backoff_first: Duration::from_millis(500),
             backoff_cap_early: s(10),

@@ -16,7 +16,7 @@ const CHUNK: usize = 8 * 1024;
 
 /// A relay on a free loopback port in front of `target`.
 #[derive(Debug)]
-pub struct Relay {
+pub(super) struct Relay {
     address: SocketAddr,
     cut: watch::Sender<bool>,
     stop: CancellationToken,
@@ -27,7 +27,7 @@ impl Relay {
     ///
     /// # Errors
     /// When no loopback port is to be had.
-    pub async fn start(target: SocketAddr) -> std::io::Result<Self> {
+    pub(super) async fn start(target: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (cut, watched) = watch::channel(false);
@@ -38,18 +38,18 @@ impl Relay {
 
     /// Where to connect instead of the target.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// From now on nothing gets through, and nobody is told.
-    pub fn cut(&self) {
+    pub(super) fn cut(&self) {
         self.cut.send_replace(true);
     }
 
     /// The network is back: new connections get through. Those from before the cut stay dead, as they do behind a
     /// NAT that forgot them.
-    pub fn restore(&self) {
+    pub(super) fn restore(&self) {
         self.cut.send_replace(false);
     }
 }
@@ -95,7 +95,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut cut: watch::R
     loop {
         tokio::select! {
             biased;
-            _ = cut.wait_for(|cut| *cut) => return std::future::pending().await,
+            () = until_cut(&mut cut) => return std::future::pending().await,
             read = from.read(&mut buffer) => {
                 let Ok(count) = read else { return };
                 let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else { return };
@@ -104,6 +104,14 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut cut: watch::R
                 }
             }
         }
+    }
+}
+
+async fn until_cut(cut: &mut watch::Receiver<bool>) {
+    // A relay that is gone cuts nothing any more; its connections end with their own tasks.
+    let gone = cut.wait_for(|cut| *cut).await.is_err();
+    if gone {
+        std::future::pending().await
     }
 }
 

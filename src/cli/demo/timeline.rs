@@ -5,7 +5,7 @@ use std::time::Instant;
 
 /// Prints lines with times, or collects them for `--json`.
 #[derive(Debug)]
-pub struct Timeline {
+pub(super) struct Timeline {
     start: Instant,
     quiet: bool,
     lines: Vec<Line>,
@@ -13,22 +13,22 @@ pub struct Timeline {
 
 /// One event of the story.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct Line {
+pub(super) struct Line {
     /// Milliseconds since the start.
-    pub at_ms: u128,
+    pub(super) at_ms: u128,
     /// What happened.
-    pub what: String,
+    pub(super) what: String,
 }
 
 impl Timeline {
     /// A story that begins at `start`. `quiet` keeps the lines for later instead of printing them.
     #[must_use]
-    pub fn new(start: Instant, quiet: bool) -> Self {
+    pub(super) fn new(start: Instant, quiet: bool) -> Self {
         Self { start, quiet, lines: Vec::new() }
     }
 
     /// Something happened at `now`.
-    pub fn say(&mut self, now: Instant, what: impl Into<String>) {
+    pub(super) fn say(&mut self, now: Instant, what: impl Into<String>) {
         let what = what.into();
         let at = now.saturating_duration_since(self.start);
         if !self.quiet {
@@ -40,7 +40,7 @@ impl Timeline {
 
     /// The whole story.
     #[must_use]
-    pub fn into_lines(self) -> Vec<Line> {
+    pub(super) fn into_lines(self) -> Vec<Line> {
         self.lines
     }
 }

@@ -206,7 +206,7 @@ impl Supervisor {
     pub fn probe_interval(&self) -> Duration {
         let saving = self.power.battery || self.power.metered;
         let own = if saving { self.settings.probe_interval_saving } else { self.settings.probe_interval };
-        self.interval.unwrap_or(own)
+        self.interval.filter(|_| self.settings.take_advice).unwrap_or(own)
     }
 
     fn begin_dial(&mut self, now: Instant) {
