@@ -145,14 +145,9 @@ impl Home {
         }
     }
 
-    /// Follows messages with `watch --json`, from the first that is kept: what came before the call is not missed.
+    /// Follows messages with `watch --json` from now on.
     pub fn watch(&self) -> Watch {
-        Watch { process: Process::start("watch", &mut self.command(&["watch", "--json", "--after", "0"])) }
-    }
-
-    /// The daemon's socket.
-    pub fn socket(&self) -> PathBuf {
-        self.path().join("run/socket")
+        Watch { process: Process::start("watch", &mut self.command(&["watch", "--json"])) }
     }
 
     /// Every file under the home.

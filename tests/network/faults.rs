@@ -1,0 +1,174 @@
+//! Each way in which a network fails: it is noticed in time, told truthfully, and afterwards nothing is missing.
+
+use crate::net::{Fault, Lossy, Net};
+use crate::scene::{PROBE, PROBE_TIMEOUT, SLACK, Scene};
+use crate::support::skip;
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+
+/// Two hosts, or the reason why not.
+fn wire() -> Option<Net> {
+    let net = Net::new();
+    if net.is_none() {
+        skip("network", "no network namespaces here (needs root, iproute2, nftables)");
+    }
+    net
+}
+
+/// The wire fails in this way under a link that was proven, and heals.
+fn survives(fault: Fault) {
+    let Some(net) = wire() else { return };
+    let mut scene = Scene::new(net);
+    scene.online();
+    scene.ben_says("before");
+    scene.anna_hears(&["before"]);
+
+    scene.net.break_with(fault);
+    let noticed = scene.noticed();
+    assert!(noticed <= PROBE * 2 + PROBE_TIMEOUT + SLACK, "{fault:?} was noticed only after {noticed:?}");
+    for text in ["one", "two", "three"] {
+        scene.ben_says(text);
+    }
+    scene.anna_says("from the dark");
+
+    scene.net.heal();
+    let healed = Instant::now();
+    scene.anna_hears(&["one", "two", "three"]);
+    let back = healed.elapsed();
+    scene.hears.wait_text("from the dark");
+    assert_eq!(scene.anna_has(), ["before", "one", "two", "three"]);
+    assert_eq!(scene.ben_has(), ["from the dark"]);
+    println!("FIGURE {fault:?} noticed_ms={} back_ms={}", noticed.as_millis(), back.as_millis());
+}
+
+#[test]
+fn packets_that_vanish_both_ways_are_noticed_and_nothing_is_missing_afterwards() {
+    survives(Fault::Blackhole);
+}
+
+#[test]
+fn packets_that_vanish_on_the_way_up_are_noticed_although_the_server_is_heard() {
+    survives(Fault::BlackholeUp);
+}
+
+#[test]
+fn packets_that_vanish_on_the_way_down_are_noticed() {
+    survives(Fault::BlackholeDown);
+}
+
+#[test]
+fn resets_are_noticed_and_nothing_is_missing_afterwards() {
+    survives(Fault::Reset);
+}
+
+#[test]
+fn an_unreachable_host_is_noticed_and_nothing_is_missing_afterwards() {
+    survives(Fault::Unreachable);
+}
+
+#[test]
+fn a_cable_that_comes_back_is_noticed_from_the_kernel_and_not_from_a_timer() {
+    let Some(net) = wire() else { return };
+    let mut scene = Scene::new(net);
+    scene.online();
+    for round in 0..3 {
+        scene.net.cable(false);
+        scene.noticed();
+        let text = format!("while away {round}");
+        scene.ben_says(&text);
+        scene.net.cable(true);
+        let plugged = Instant::now();
+        scene.anna_hears(&[&text]);
+        let back = plugged.elapsed();
+        println!("FIGURE cable back_ms={}", back.as_millis());
+        assert!(back <= Duration::from_secs(3) + SLACK, "back only after {back:?}");
+    }
+}
+
+#[test]
+fn a_dead_ipv6_path_costs_a_quarter_second_and_not_a_whole_timeout() {
+    let Some(net) = wire() else { return };
+    net.client.etc("hosts", &format!("{} hub.test\n{} hub.test\n127.0.0.1 localhost\n", net.server.ip6, net.server.ip));
+    net.kill_ipv6();
+    let named = |account: &mut crate::scene::Account| {
+        let port = account.url.rsplit(':').next().unwrap().to_owned();
+        account.url = format!("ws://hub.test:{port}");
+    };
+    let mut scene = Scene::with(net, named, |_| ());
+    scene.online();
+    scene.ben_says("over four");
+    scene.anna_hears(&["over four"]);
+    assert_eq!(scene.anna.status("anna")["attempts"], 0);
+}
+
+#[test]
+fn a_resolver_that_hangs_is_named_and_does_not_hold_up_the_exit() {
+    let Some(net) = wire() else { return };
+    net.client.etc("resolv.conf", "nameserver 10.77.255.254\noptions timeout:30\n");
+    let named = |account: &mut crate::scene::Account| {
+        let port = account.url.rsplit(':').next().unwrap().to_owned();
+        account.url = format!("ws://hub.nowhere.test:{port}");
+    };
+    let scene = Scene::with(net, named, |_| ());
+    scene.anna.wait_state("anna", "dialing");
+    let asked = Instant::now();
+    assert!(scene.daemon.stop().success());
+    assert!(asked.elapsed() <= Duration::from_secs(2) + SLACK / 3, "stopped only after {:?}", asked.elapsed());
+}
+
+#[test]
+fn a_wire_that_loses_doubles_and_reorders_packets_changes_nothing_in_the_messages() {
+    let bad = Lossy { delay_ms: 5, jitter_ms: 20, loss: 0.03, twice: 0.05, seed: 7 };
+    let Some(net) = Net::lossy(bad) else {
+        return skip("network", "no TUN devices here (needs root and /dev/net/tun)");
+    };
+    let mut scene = Scene::new(net);
+    scene.online();
+    let texts: Vec<String> = (0..40).map(|n| format!("m{n}")).collect();
+    for text in &texts {
+        scene.ben_says(text);
+        scene.anna_says(text);
+    }
+    scene.anna_hears(&[texts.last().unwrap()]);
+    scene.hears.wait_text(texts.last().unwrap());
+    assert_eq!(scene.anna_has(), texts);
+    assert_eq!(scene.ben_has(), texts);
+}
+
+#[test]
+fn a_hub_that_is_killed_frozen_and_restarted_loses_nothing_of_what_it_acknowledged() {
+    let Some(net) = wire() else { return };
+    let mut scene = Scene::new(net);
+    scene.online();
+    scene.ben_says("a");
+    scene.hub.kill9();
+    scene.noticed();
+    scene.anna_says("b");
+    scene.hub_up();
+    scene.hears.wait_text("b");
+    scene.online();
+    scene.hub.signal(Signal::STOP);
+    let noticed = scene.noticed();
+    assert!(noticed <= PROBE * 2 + PROBE_TIMEOUT + SLACK, "a frozen hub was noticed only after {noticed:?}");
+    scene.anna_says("c");
+    scene.hub.signal(Signal::CONT);
+    scene.hears.wait_text("c");
+    assert_eq!(scene.anna_has(), ["a"]);
+    assert_eq!(scene.ben_has(), ["b", "c"]);
+}
+
+#[test]
+fn a_sleeping_machine_finds_the_messages_it_missed_when_it_wakes() {
+    let Some(net) = wire() else { return };
+    let mut scene = Scene::new(net);
+    scene.online();
+    scene.daemon.process.signal(Signal::STOP);
+    scene.ben_says("while asleep");
+    std::thread::sleep(PROBE * 2 + PROBE_TIMEOUT);
+    scene.daemon.process.signal(Signal::CONT);
+    let woke = Instant::now();
+    scene.anna_hears(&["while asleep"]);
+    println!("FIGURE wake back_ms={}", woke.elapsed().as_millis());
+    assert!(woke.elapsed() <= Duration::from_secs(6));
+    assert_eq!(scene.anna_has(), ["while asleep"]);
+}
