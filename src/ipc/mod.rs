@@ -10,6 +10,8 @@ mod hall;
 mod leases;
 mod server;
 mod session;
+#[cfg(test)]
+mod tests;
 mod token;
 pub mod wire;
 

@@ -123,7 +123,8 @@ impl Cursor {
         }
     }
 
-    /// Calls `each` with every row until there are no more or it says `false`.
+    /// Calls `each` with every row until there are no more or it says `false`. (Where `futures_util::StreamExt` is in scope
+    /// its own `for_each` takes precedence: call `Cursor::for_each(&mut cursor, ...)`.)
     ///
     /// # Errors
     /// As [`Cursor::next`].
