@@ -8,11 +8,19 @@ use super::wire::{self, Fault, FaultCode, Response};
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use tokio::io::AsyncWriteExt as _;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// How long a refused client may take to read why.
+const FAREWELL: Duration = Duration::from_millis(500);
+/// Refused clients that are told why at once; beyond them the connection is just closed.
+const FAREWELLS: usize = 32;
+/// Pieces of 4 KiB that are read of a refused client.
+const FAREWELL_READS: usize = 64;
 
 /// Why the socket cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -62,11 +70,13 @@ pub async fn serve(listener: UnixListener, hall: Hall, shutdown: CancellationTok
     let (lease, changes) = mpsc::channel(64);
     let leases = tokio::spawn(leases::run(Leases::new(hall.settings.attention_lease), changes, hall.clone()));
     let mut sessions = JoinSet::new();
+    let mut farewells = JoinSet::new();
     let mut next = 0_u64;
     loop {
         let stream = tokio::select! {
             () = shutdown.cancelled() => break,
             Some(_) = sessions.join_next(), if !sessions.is_empty() => continue,
+            Some(_) = farewells.join_next(), if !farewells.is_empty() => continue,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -78,7 +88,9 @@ pub async fn serve(listener: UnixListener, hall: Hall, shutdown: CancellationTok
         };
         if let Some(fault) = refuse(&stream, sessions.len(), hall.settings.clients) {
             tracing::warn!(%fault, "a client was refused");
-            sessions.spawn(farewell(stream, fault));
+            if farewells.len() < FAREWELLS {
+                farewells.spawn(farewell(stream, fault));
+            }
             continue;
         }
         next += 1;
@@ -92,7 +104,7 @@ pub async fn serve(listener: UnixListener, hall: Hall, shutdown: CancellationTok
 
 /// Out of file descriptors, `accept` fails at once again and again: a breath between the attempts.
 async fn pause(shutdown: &CancellationToken) {
-    tokio::time::timeout(std::time::Duration::from_millis(100), shutdown.cancelled()).await.ok();
+    tokio::time::timeout(Duration::from_millis(100), shutdown.cancelled()).await.ok();
 }
 
 /// Only processes of our own user are served, and only so many.
@@ -113,9 +125,19 @@ fn refuse(stream: &UnixStream, clients: usize, limit: usize) -> Option<Fault> {
     None
 }
 
-/// Says why, and closes.
+/// Says why, and closes. What the client wrote meanwhile is read first, else the system would drop the reason.
 async fn farewell(mut stream: UnixStream, fault: Fault) {
     let line = wire::line(&Response::new(None, Err(fault)));
-    stream.write_all(&line).await.ok();
-    stream.shutdown().await.ok();
+    let mut ignored = [0; 4_096];
+    let goodbye = async {
+        stream.write_all(&line).await.ok();
+        stream.shutdown().await.ok();
+        for _ in 0..FAREWELL_READS {
+            match stream.read(&mut ignored).await {
+                Ok(bytes) if bytes > 0 => {}
+                _ => break,
+            }
+        }
+    };
+    tokio::time::timeout(FAREWELL, goodbye).await.ok();
 }

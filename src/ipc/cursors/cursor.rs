@@ -302,7 +302,7 @@ impl Cursor {
             (FeedKind::Backfill, Some(message)) if fits(&self.mark.query, message) => NoteKind::Filled,
             _ => return None,
         };
-        Some(ChangeNote { kind, id: Some(id), message: now.cloned().map(Box::new) })
+        Some(ChangeNote { kind, id: Some(id), conversation: None, message: now.cloned().map(Box::new) })
     }
 
     fn passed(&self, position: Position) -> bool {

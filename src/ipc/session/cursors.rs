@@ -10,7 +10,7 @@ use super::waits::{self, Parked};
 use super::{Desk, Outcome, value};
 use crate::model::{Anchor, FeedItem, FeedKind, Hole, MessageId, Order, PageRow, Position, Query, Scope, Seq};
 use crate::store::StoreError;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Rows of the first batch where the client does not say, as MongoDB's drivers have it.
@@ -239,11 +239,18 @@ impl Desk {
             Ok(items) => items,
             Err(StoreError::Invalid(_)) => {
                 cursor.noted(head);
-                return Ok(vec![ChangeNote { kind: NoteKind::Lost, id: None, message: None }]);
+                return Ok(vec![ChangeNote { kind: NoteKind::Lost, id: None, conversation: None, message: None }]);
             }
             Err(error) => return Err(error.into()),
         };
         cursor.noted(items.last().map_or(head, |item| item.seq));
+        let read = items.iter().filter(|item| item.kind == FeedKind::Read && in_scope(&cursor.mark().query, item));
+        let read = read.filter(|_| cursor.mark().live.is_none()).map(|item| (item.conversation, item.message));
+        let mut notes: Vec<ChangeNote> = read
+            .collect::<BTreeMap<_, _>>()
+            .into_iter()
+            .map(|(conversation, id)| ChangeNote { kind: NoteKind::Read, id, conversation, message: None })
+            .collect();
         let told = |item: &&FeedItem| {
             matches!(item.kind, FeedKind::Changed | FeedKind::Removed | FeedKind::Backfill)
                 && in_scope(&cursor.mark().query, item)
@@ -253,7 +260,8 @@ impl Desk {
         let mut done = BTreeSet::new();
         let fresh = items.into_iter().filter_map(|item| Some((item.kind, item.message?)));
         let fresh: Vec<_> = fresh.filter(|(_, id)| done.insert(*id)).collect();
-        Ok(fresh.into_iter().filter_map(|(kind, id)| cursor.note(kind, id, messages.get(&id))).collect())
+        notes.extend(fresh.into_iter().filter_map(|(kind, id)| cursor.note(kind, id, messages.get(&id))));
+        Ok(notes)
     }
 
     /// The beginning of what is looked for.

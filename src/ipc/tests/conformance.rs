@@ -267,8 +267,8 @@ async fn a_row_that_leaves_the_filter_behind_the_reader_is_told() {
     house.store.mark_read(team, None, Timestamp(T0)).await.unwrap();
     let second = client.call(next(first.cursor, 9)).await.unwrap();
     assert!(second.rows.is_empty());
-    let left: Vec<_> = second.notes.iter().filter(|note| note.kind == NoteKind::Left).collect();
-    assert_eq!(left.len(), 3, "{:?}", second.notes);
+    let note = &second.notes[0];
+    assert_eq!((note.kind, note.conversation), (NoteKind::Read, Some(team)), "{:?}", second.notes);
 }
 
 #[tokio::test]

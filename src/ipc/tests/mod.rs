@@ -45,7 +45,7 @@ pub(super) struct House {
 
 fn open(dir: &Path) -> Store {
     let settings = crate::store::Settings { full_sync: false, ..crate::store::Settings::default() };
-    Store::open(dir, settings, Clock::system(), Entropy::seeded(7)).unwrap()
+    Store::open(dir, settings, Clock::system(), Entropy::system()).unwrap()
 }
 
 impl House {

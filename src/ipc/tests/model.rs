@@ -89,7 +89,9 @@ impl World {
     async fn message(&mut self, n: u64, origin: Origin) {
         self.house.apply(vec![Event::Message(Box::new(arrival("team", n, origin)))]).await;
         self.here.insert(n);
-        self.readers.iter_mut().for_each(|reader| drop(reader.later.insert(n)));
+        for reader in &mut self.readers {
+            reader.later.insert(n);
+        }
     }
 
     async fn edit(&mut self) {

@@ -1,6 +1,6 @@
 //! Cursors on the wire: what to look for, batches of rows, and tokens to go on from.
 
-use crate::model::{Hole, Message, MessageId, MessageKind, Order, Seq, Timestamp};
+use crate::model::{ConversationId, Hole, Message, MessageId, MessageKind, Order, Seq, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What to look for. All conditions must hold.
@@ -168,8 +168,11 @@ pub enum Row {
 pub struct ChangeNote {
     /// What.
     pub kind: NoteKind,
-    /// The message's id; null for `lost`.
+    /// The message's id; null for `lost`, and for `read` where it is all.
     pub id: Option<MessageId>,
+    /// For `read`: which conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationId>,
     /// The message as it is now, where it is still here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Box<Message>>,
@@ -183,6 +186,8 @@ pub enum NoteKind {
     Changed,
     /// It no longer fits what was looked for.
     Left,
+    /// We have read its conversation, here or on another device: no message up to this one is unread any more.
+    Read,
     /// It is no longer here.
     Removed,
     /// It was filled into a hole that the reader had passed.
