@@ -115,9 +115,16 @@ pub struct Attachment {
 pub enum Target {
     /// By the server's id.
     Server(String),
+    /// By the server's id; counts only if the message is by this sender.
+    Authored {
+        /// Who wrote the message.
+        sender: String,
+        /// The server's id.
+        server: String,
+    },
     /// By the id that its sender chose; counts only if the message is by this sender.
     Sender {
-        /// Who wrote the message.
+        /// Who wrote the message; empty: whoever of the conversation did (XEP-0444 does not say).
         sender: String,
         /// The id they gave it.
         id: String,

@@ -87,10 +87,15 @@ pub(super) fn adopt(
         return Ok(());
     }
     let mut keys = vec![names::waiting_key(&Target::Own(found.id))];
-    keys.extend(server.map(|id| names::waiting_key(&Target::Server(id.to_owned()))));
-    keys.extend(
-        sender_ref.map(|id| names::waiting_key(&Target::Sender { sender: sender.to_owned(), id: id.to_owned() })),
-    );
+    if let Some(server) = server {
+        let (sender, server) = (sender.to_owned(), server.to_owned());
+        keys.push(names::waiting_key(&Target::Server(server.clone())));
+        keys.push(names::waiting_key(&Target::Authored { sender, server }));
+    }
+    for sender in sender_ref.map(|_| [sender, ""]).into_iter().flatten() {
+        let (sender, id) = (sender.to_owned(), sender_ref.unwrap_or_default().to_owned());
+        keys.push(names::waiting_key(&Target::Sender { sender, id }));
+    }
     for key in keys {
         let rows = batching.tx.all(
             "SELECT id, rev, at, body FROM orphan WHERE account = ?1 AND target = ?2 ORDER BY rev, at, id",

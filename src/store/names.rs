@@ -68,17 +68,26 @@ pub(super) fn resolve(tx: &Tx<'_>, account: AccountId, conversation: i64, target
     match target {
         Target::Server(id) => by_server(tx, account, id),
         Target::Own(id) => by_id(tx, account, *id),
+        Target::Authored { sender, server } => {
+            let Some(found) = by_server(tx, account, server)? else { return Ok(None) };
+            let theirs = tx.one(
+                "SELECT 1 FROM message m JOIN user u ON u.key = m.sender WHERE m.position = ?1 AND u.user = ?2",
+                (found.position, sender),
+                |_| Ok(()),
+            )?;
+            Ok(theirs.map(|()| found))
+        }
         Target::Sender { sender, id } => {
             let by_ref = tx.one(
                 "SELECT m.position, m.id, m.conversation, m.server_order FROM message m JOIN user u ON u.key = m.sender
-                 WHERE m.conversation = ?1 AND m.sender_ref = ?2 AND u.user = ?3 ORDER BY m.position DESC LIMIT 1",
+                 WHERE m.conversation = ?1 AND m.sender_ref = ?2 AND (u.user = ?3 OR ?3 = '') ORDER BY m.position DESC LIMIT 1",
                 (conversation, id, sender),
                 found,
             )?;
             match (by_ref, id.parse::<MessageId>()) {
                 (None, Ok(own)) => tx.one(
                     "SELECT m.position, m.id, m.conversation, m.server_order FROM message m JOIN user u ON u.key = m.sender
-                     WHERE m.id = ?1 AND m.conversation = ?2 AND m.outgoing = 1 AND u.user = ?3",
+                     WHERE m.id = ?1 AND m.conversation = ?2 AND m.outgoing = 1 AND (u.user = ?3 OR ?3 = '')",
                     (*own.0.as_bytes(), conversation, sender),
                     found,
                 ),
@@ -93,6 +102,7 @@ pub(super) fn waiting_key(target: &Target) -> String {
     match target {
         Target::Server(id) => format!("s:{id}"),
         Target::Own(id) => format!("o:{id}"),
+        Target::Authored { sender, server } => format!("a:{sender}\n{server}"),
         Target::Sender { sender, id } => format!("u:{sender}\n{id}"),
     }
 }

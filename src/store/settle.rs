@@ -111,7 +111,10 @@ fn echo_change(batching: &mut Batching<'_, '_>, row: &Row, at: Timestamp) -> Res
         .tx
         .one("SELECT rev FROM message WHERE position = ?1", [found.position], |row| row.get(0))?
         .unwrap_or(0);
-    if counted > 0 {
+    let group = "SELECT 1 FROM conversation WHERE key = ?1 AND kind <> 0";
+    let echoed = batching.tx.one(group, [found.conversation], |_| Ok(()))?.is_some();
+    // A room says who reacted by the name it knows us by.
+    if counted > 0 || (echoed && matches!(what, Echo::React(..))) {
         return Ok(());
     }
     let changed = match what {

@@ -66,7 +66,12 @@ fn retraction(message: &Element, place: &Place) -> Option<Event> {
     if moderated && place.room.as_deref() != Some(place.sender.as_str()) {
         return None;
     }
-    Some(change(place, target(place, &place.sender, id), Amendment::Retract))
+    let target = match &place.room {
+        Some(room) if moderated => Target::Server(format!("{room}/{id}")),
+        Some(room) => Target::Authored { sender: place.sender.clone(), server: format!("{room}/{id}") },
+        None => Target::Sender { sender: place.sender.clone(), id },
+    };
+    Some(change(place, target, Amendment::Retract))
 }
 
 /// XEP-0308: by the id the same sender gave the message before.

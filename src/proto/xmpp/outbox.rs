@@ -6,9 +6,7 @@ use super::durable::Unseen;
 use super::sm::SentRow;
 use super::tag::Tag;
 use super::{RECENT, Recent, Xmpp, jid, ns, rooms, stanzas};
-use crate::model::{
-    Amendment, Attachment, Change, Command, CommandKind, CommandTarget, Event, OutboxId, SendFailure, Target,
-};
+use crate::model::{Attachment, Command, CommandKind, CommandTarget, OutboxId, SendFailure};
 use std::collections::BTreeSet;
 
 /// Rows held at most; the driver offers fewer.
@@ -156,7 +154,7 @@ impl Xmpp {
             | CommandKind::ContactRemove { .. }
             | CommandKind::Block { .. } => self.contact(command),
             CommandKind::Add { user } => {
-                let row = self.row(command, true, Vec::new());
+                let row = self.row(command, true);
                 let room = address(command).unwrap_or_default();
                 self.invite(&room, user, Some(row));
             }
@@ -189,7 +187,7 @@ impl Xmpp {
         match &command.what {
             CommandKind::ContactAdd { name, .. } => self.add_contact(&user, name.as_ref(), outbox),
             CommandKind::ContactAccept { .. } => {
-                let row = self.row(command, true, Vec::new());
+                let row = self.row(command, true);
                 self.accept_contact(&user, row);
             }
             CommandKind::ContactRemove { .. } => self.remove_contact(&user, outbox),
@@ -198,8 +196,8 @@ impl Xmpp {
         }
     }
 
-    pub(super) fn row(&self, command: &Command, settles: bool, then: Vec<Event>) -> SentRow {
-        SentRow { outbox: command.outbox, cid: command.cid, settles, then }
+    pub(super) fn row(&self, command: &Command, settles: bool) -> SentRow {
+        SentRow { outbox: command.outbox, cid: command.cid, settles }
     }
 
     /// Puts a message on the wire, unless it is larger than the server takes.
@@ -234,7 +232,7 @@ impl Xmpp {
         if message.xml().len() <= self.max_stanza {
             self.note_unseen(command, &to, room);
         }
-        let row = self.row(command, !room, Vec::new());
+        let row = self.row(command, !room);
         self.put(command, &message, row);
     }
 
@@ -263,16 +261,6 @@ impl Xmpp {
         target.sender_ref.clone().or_else(|| own.then(|| target.id.to_string()))
     }
 
-    /// The row of a change of ours: where nobody echoes it, the server's acknowledgement makes it true here.
-    fn change_row(&self, command: &Command, target: &CommandTarget, what: Amendment) -> SentRow {
-        let room = command.conversation_kind != crate::model::ConversationKind::Direct;
-        let change = command.conversation.clone().filter(|_| !room).map(|conversation| {
-            let target = target.server.as_ref().map_or(Target::Own(target.id), |s| Target::Server(s.id.clone()));
-            Event::Change(Change { conversation, target, rev: 0, by: self.me.clone(), at: self.wall, what })
-        });
-        self.row(command, true, change.into_iter().collect())
-    }
-
     fn send_edit(&mut self, command: &Command, target: &CommandTarget, text: &str) {
         let (to, kind, _) = self.route(command);
         // A correction names the id its sender gave the message, in rooms too.
@@ -280,7 +268,7 @@ impl Xmpp {
         let message = stanzas::message(kind, &to, &command.cid.to_string())
             .child(Tag::plain("body").text(text))
             .child(Tag::new("replace", ns::CORRECT).attr("id", id));
-        let row = self.change_row(command, target, Amendment::Edit { text: text.to_owned() });
+        let row = self.row(command, true);
         self.put(command, &message, row);
     }
 
@@ -294,7 +282,7 @@ impl Xmpp {
             .child(fallback)
             .child(Tag::plain("body").text(words))
             .child(stanzas::hint("store"));
-        let row = self.change_row(command, target, Amendment::Retract);
+        let row = self.row(command, true);
         self.put(command, &message, row);
     }
 
@@ -305,7 +293,7 @@ impl Xmpp {
         let message = stanzas::message(kind, &to, &command.cid.to_string())
             .child(Tag::new("reactions", ns::REACTIONS).attr("id", id).children(keys))
             .child(stanzas::hint("store"));
-        let row = self.change_row(command, target, Amendment::Reactions { keys: all.to_vec() });
+        let row = self.row(command, true);
         self.put(command, &message, row);
     }
 
@@ -318,7 +306,7 @@ impl Xmpp {
         let message = stanzas::message(kind, &to, &command.cid.to_string())
             .child(Tag::new("displayed", ns::MARKERS).attr("id", id))
             .child(stanzas::hint("store"));
-        let row = self.row(command, true, Vec::new());
+        let row = self.row(command, true);
         self.put(command, &message, row);
     }
 

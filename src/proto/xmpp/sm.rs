@@ -35,8 +35,6 @@ pub(super) struct SentRow {
     pub(super) cid: MessageId,
     /// The server's acknowledgement settles it (a room's own echo settles what goes to a room).
     pub(super) settles: bool,
-    /// What is then true.
-    pub(super) then: Vec<Event>,
 }
 
 impl Flight {
@@ -117,9 +115,6 @@ impl Xmpp {
         if let Some(unseen) = self.durable.unseen.iter_mut().find(|unseen| unseen.cid == row.cid) {
             unseen.acked = true;
             self.confirm_at = self.confirm_at.or(self.in_time(2));
-        }
-        for event in row.then {
-            self.event(event);
         }
         self.settle_sent(row.outbox, None);
     }

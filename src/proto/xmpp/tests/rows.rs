@@ -123,7 +123,7 @@ fn a_message_that_cost_the_session_is_not_tried_for_ever() {
 }
 
 #[test]
-fn changes_of_ours_reach_the_wire_and_are_true_here_once_the_server_has_them() {
+fn changes_of_ours_reach_the_wire_and_are_settled_once_the_server_has_them() {
     let mut rig = Rig::online();
     let target = CommandTarget {
         id: MessageId::new(1, &[1; 10]),
@@ -149,7 +149,6 @@ fn changes_of_ours_reach_the_wire_and_are_true_here_once_the_server_has_them() {
         assert_eq!(rig.state(row), RowState::Sent, "{needle}");
         assert_eq!(rig.sent(needle), 1, "{needle}");
     }
-    assert_eq!(rig.disk.events.iter().filter(|e| matches!(e, Event::Change(_))).count() % 3, 0);
 }
 
 #[test]
