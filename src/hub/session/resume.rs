@@ -79,7 +79,7 @@ impl Session {
 }
 
 /// Why a client cannot go on from its cursor; `None`: it can.
-fn snap_reason(hello: &Hello, epoch: &str, head: u64, floor: u64, too_far: u64) -> Option<SnapReason> {
+pub(super) fn snap_reason(hello: &Hello, epoch: &str, head: u64, floor: u64, too_far: u64) -> Option<SnapReason> {
     match (hello.epoch.as_deref(), hello.cur) {
         (None, _) | (_, None) => Some(SnapReason::First),
         (Some(theirs), _) if theirs != epoch => Some(SnapReason::Epoch),
