@@ -13,7 +13,7 @@ pub struct Settings {
     pub take_advice: bool,
     /// An unanswered probe means a dead connection after this long.
     pub probe_timeout: Duration,
-    /// Window of the first retry; it doubles with each failure.
+    /// Window of the first retry; it grows by half with each failure.
     pub backoff_first: Duration,
     /// Largest window during the first [`backoff_early`](Self::backoff_early) of an outage.
     pub backoff_cap_early: Duration,

@@ -1,8 +1,16 @@
-//! How long to wait before the next dial: full jitter under a cap that follows the length of the outage.
+//! How long to wait before the next dial: jitter over the window, under a cap that follows the length of the outage.
 //! It never looks at wake-ups: only proven health ends an outage.
+//!
+//! The window grows by half with each failure and a tenth of it is never cut: with doubling and nothing kept back the
+//! worst second after an outage of 5 s or of an hour saw 2.1 times the uniform rate of connects (`tests/storm`).
 
 use super::super::Settings;
 use std::time::{Duration, Instant};
+
+/// By how much the window grows with a failure.
+const GROWTH: f64 = 1.5;
+/// The part of the window that is always waited.
+const KEPT: f64 = 0.1;
 
 /// Failures since the last proven health, and when the outage began.
 #[derive(Debug)]
@@ -36,8 +44,9 @@ impl Backoff {
 
     /// The window from which the next delay is drawn.
     pub(super) fn window(&self, now: Instant, battery: bool, settings: &Settings) -> Duration {
-        let doublings = self.failures.saturating_sub(1).min(16);
-        settings.backoff_first.saturating_mul(1 << doublings).min(self.cap(now, battery, settings))
+        let steps = i32::try_from(self.failures.saturating_sub(1).min(40)).unwrap_or(40);
+        let grown = settings.backoff_first.as_secs_f64() * GROWTH.powi(steps);
+        Duration::from_secs_f64(grown.min(self.cap(now, battery, settings).as_secs_f64()))
     }
 
     fn cap(&self, now: Instant, battery: bool, settings: &Settings) -> Duration {
@@ -47,12 +56,12 @@ impl Backoff {
         settings.backoff_cap_early.mul_f64(growth.clamp(1.0, 1e6)).min(highest.max(settings.backoff_cap_early))
     }
 
-    /// A delay anywhere within `window`.
+    /// A delay within `window`.
     pub(super) fn jitter(&mut self, window: Duration) -> Duration {
         if crate::mutant("backoff-no-jitter") {
             return window;
         }
-        window.mul_f64(self.rng.f64())
+        window.mul_f64(KEPT + (1.0 - KEPT) * self.rng.f64())
     }
 }
 
@@ -97,16 +106,16 @@ mod tests {
     }
 
     #[test]
-    fn the_window_doubles_to_ten_seconds_and_grows_with_the_outage_to_its_cap() {
+    fn the_window_grows_by_half_to_ten_seconds_and_then_with_the_outage_to_its_cap() {
         let (settings, now) = (Settings::default(), base());
         let mut backoff = Backoff::new(1);
         let mut windows = Vec::new();
-        for _ in 0..7 {
+        for _ in 0..9 {
             backoff.failed(now);
             windows.push(backoff.window(now, false, &settings).as_millis());
         }
-        assert_eq!(windows, [500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
-        (0..3).for_each(|_| backoff.failed(now));
+        assert_eq!(windows, [500, 750, 1125, 1687, 2531, 3796, 5695, 8542, 10_000]);
+        (0..6).for_each(|_| backoff.failed(now));
         let later = |s| backoff.window(now + Duration::from_secs(s), false, &settings).as_secs();
         assert_eq!((later(120), later(360), later(720), later(7200)), (10, 30, 60, 60));
         assert_eq!(backoff.window(now + Duration::from_secs(7200), true, &settings).as_secs(), 120);
@@ -120,7 +129,7 @@ mod tests {
             let delay = backoff.jitter(Duration::from_secs(10)).as_secs_f64();
             fifths[((delay / 2.0) as usize).min(4)] += 1;
         }
-        assert!(fifths.iter().all(|n| *n > 140), "{fifths:?}");
+        assert!(fifths.iter().all(|n| *n > 100), "{fifths:?}");
     }
 
     #[test]

@@ -261,7 +261,9 @@ impl Supervisor {
         };
     }
 
-    fn window(&self, now: Instant) -> Duration {
+    /// The window from which the delay of a failure at `now` is drawn.
+    #[must_use]
+    pub fn window(&self, now: Instant) -> Duration {
         self.backoff.window(now, self.power.battery, &self.settings)
     }
 
