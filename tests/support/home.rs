@@ -145,9 +145,14 @@ impl Home {
         }
     }
 
-    /// Follows messages with `watch --json` from now on.
+    /// Follows messages with `watch --json`, from the first that is kept: what came before the call is not missed.
     pub fn watch(&self) -> Watch {
-        Watch { process: Process::start("watch", &mut self.command(&["watch", "--json"])) }
+        Watch { process: Process::start("watch", &mut self.command(&["watch", "--json", "--after", "0"])) }
+    }
+
+    /// The daemon's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.path().join("run/socket")
     }
 
     /// Every file under the home.

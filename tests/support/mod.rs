@@ -9,11 +9,13 @@
 
 mod home;
 mod hub;
+mod ipc;
 mod process;
 mod wait;
 
 pub use home::{Answer, Daemon, Home, Watch};
 pub use hub::Hub;
+pub use ipc::Line;
 pub use process::Process;
 pub use wait::{PATIENCE, eventually, skip};
 
