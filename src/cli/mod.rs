@@ -3,6 +3,7 @@
 //! Every command is a file with `Args` and `run(&Global, Args) -> anyhow::Result<()>`; nothing else prints.
 //! Commands run on a single-threaded runtime; `start` runs before any runtime or thread exists.
 
+mod account;
 mod attach;
 mod conversation;
 #[cfg(feature = "hub")]
@@ -11,12 +12,18 @@ mod exit;
 mod history;
 #[cfg(feature = "hub")]
 mod hub;
+mod logging;
 mod mark;
 pub mod output;
+mod reload;
 mod render;
+mod run;
 mod search;
 mod send;
+mod service;
+mod start;
 mod status;
+mod stop;
 mod watch;
 mod when;
 
@@ -41,6 +48,12 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     // Each command's module is hooked here: `Name(name::Args)`, and once in `dispatch`.
+    Run(run::Args),
+    Start(start::Args),
+    Stop(stop::Args),
+    Reload(reload::Args),
+    Service(service::Args),
+    Account(account::Args),
     Status(status::Args),
     Send(send::Args),
     History(history::Args),
@@ -78,6 +91,12 @@ fn global() -> anyhow::Result<Global> {
 
 fn dispatch(global: &Global, command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Run(args) => run::run(global, &args),
+        Command::Start(args) => start::run(global, &args),
+        Command::Stop(args) => stop::run(global, &args),
+        Command::Reload(args) => reload::run(global, &args),
+        Command::Service(args) => service::run(global, args),
+        Command::Account(args) => account::run(global, args),
         Command::Status(args) => status::run(global, &args),
         Command::Send(args) => send::run(global, args),
         Command::History(args) => history::run(global, &args),
@@ -92,14 +111,24 @@ fn dispatch(global: &Global, command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// Runs a command's future on a runtime with no further threads.
+/// Where this installation's secrets are: under `WAKEFUL_HOME` never in a keyring.
+fn secrets(global: &Global) -> crate::platform::secrets::Secrets {
+    use crate::platform::secrets::Secrets;
+    let files = global.paths.secrets_dir();
+    if global.paths.one_folder() { Secrets::files(files) } else { Secrets::session(files) }
+}
+
+/// Runs a command's future on a runtime with no further threads. Blocking work that hangs, such as a name that does
+/// not resolve, is left behind at the end.
 ///
 /// # Errors
 /// When the runtime cannot be made, and whatever the future returns.
 pub fn block_on<F: Future<Output = anyhow::Result<()>>>(future: F) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
-    runtime.block_on(future)
+    let result = runtime.block_on(future);
+    runtime.shutdown_background();
+    result
 }
 
 #[cfg(test)]

@@ -83,6 +83,24 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// A hub at this URL.
+    ///
+    /// # Errors
+    /// When it is not a `ws://` or `wss://` URL, in plain words.
+    pub fn hub(url: &str) -> Result<Self, String> {
+        check_url(url).map(|()| Self::Hub { url: url.to_owned() })
+    }
+
+    /// XMPP as this bare JID, at this URL or where the domain's host-meta says.
+    ///
+    /// # Errors
+    /// When either is not what it should be, in plain words.
+    pub fn xmpp(jid: &str, url: Option<&str>) -> Result<Self, String> {
+        check_jid(jid)?;
+        url.map_or(Ok(()), check_url)?;
+        Ok(Self::Xmpp { jid: jid.to_owned(), url: url.map(str::to_owned) })
+    }
+
     /// As the configuration names it.
     #[must_use]
     pub fn name(&self) -> &'static str {

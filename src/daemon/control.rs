@@ -26,6 +26,7 @@ pub struct Reloaded {
 /// Owns the accounts.
 pub(super) struct Owner {
     pub(super) config_file: PathBuf,
+    pub(super) launcher: Vec<String>,
     pub(super) accounts: Accounts,
     pub(super) notifications: watch::Sender<notify::Settings>,
     pub(super) notifier: Notifier,
@@ -57,7 +58,7 @@ impl Owner {
         let config = Config::load(&self.config_file).map_err(|error| refused(error.into()))?;
         let reloaded = self.accounts.apply(&config).await.map_err(refused)?;
         self.notifications.send_if_modified(|now| {
-            let new = settings::notify(&config);
+            let new = settings::notify(&config, &self.launcher);
             let differs = *now != new;
             *now = new;
             differs

@@ -14,7 +14,7 @@ mod watchdog;
 pub use control::Reloaded;
 pub use dialing::network;
 pub use probe::probe;
-pub use watchdog::watch;
+pub use watchdog::{summary, watch};
 
 use crate::config::{Account, Config};
 use crate::ipc::{Control, Hall};
@@ -58,6 +58,8 @@ pub struct Options {
     pub dialer: MakeDialer,
     /// Where banners are shown.
     pub desktop: Box<dyn Desktop>,
+    /// Goes before the command that a click opens, such as `systemd-run --user --`; empty: it is run as it is.
+    pub launcher: Vec<String>,
     /// Where passwords and tokens are.
     pub secrets: Secrets,
     /// Clocks.
@@ -124,7 +126,7 @@ async fn start_rooms(options: Options, store: Store) -> anyhow::Result<Running> 
     let (perishables, _) = broadcast::channel(PERISHABLES);
     let (statuses, status) = watch::channel(Statuses::new());
     let (attention, attended) = watch::channel(Attention::default());
-    let (notifications, notification) = watch::channel(settings::notify(&options.config));
+    let (notifications, notification) = watch::channel(settings::notify(&options.config, &options.launcher));
     let (notifier, asks) = Notifier::new();
     let (control, orders) = mpsc::channel(16);
 
@@ -168,7 +170,8 @@ async fn start_rooms(options: Options, store: Store) -> anyhow::Result<Running> 
         settings: crate::ipc::Settings::default(),
     };
     let ipc = tokio::spawn(crate::ipc::serve(listener, hall, options.shutdown.clone()));
-    let owner = Owner { config_file, accounts, notifications, notifier: notifier.clone(), orders };
+    let owner =
+        Owner { config_file, launcher: options.launcher, accounts, notifications, notifier: notifier.clone(), orders };
     let task = tokio::spawn(owner.run(options.shutdown.clone()));
     Ok(Running {
         store,

@@ -31,8 +31,8 @@ pub(super) fn link(config: &Config) -> link::Settings {
     to
 }
 
-/// The notification task's settings.
-pub(super) fn notify(config: &Config) -> notify::Settings {
+/// The notification task's settings; `launcher` goes before the command that a click opens.
+pub(super) fn notify(config: &Config, launcher: &[String]) -> notify::Settings {
     let from = &config.notifications;
     let fallback = notify::Settings::default();
     notify::Settings {
@@ -46,7 +46,11 @@ pub(super) fn notify(config: &Config) -> notify::Settings {
             None => fallback.sound,
             Some(name) => Some(name.clone()).filter(|name| !name.is_empty()),
         },
-        open: from.open.clone().unwrap_or_default(),
+        open: from
+            .open
+            .as_ref()
+            .filter(|open| !open.is_empty())
+            .map_or_else(Vec::new, |open| [launcher, open].concat()),
         accounts: from.account.iter().map(|(name, rule)| (name.to_string(), differs(rule))).collect(),
         conversations: from.conversation.iter().map(|(name, rule)| (name.clone(), differs(rule))).collect(),
         ..fallback
@@ -74,17 +78,18 @@ mod tests {
     fn what_the_file_does_not_say_keeps_its_rooms_default() {
         let config = Config::default();
         assert_eq!(link(&config), link::Settings::default());
-        assert_eq!(notify(&config), notify::Settings::default());
+        assert_eq!(notify(&config, &["x".into()]), notify::Settings::default());
     }
 
     #[test]
     fn what_the_file_says_reaches_its_room() {
-        let text = "[link]\nprobe_interval = \"1s\"\nlogin_timeout = \"3s\"\n[notifications]\nsound = \"\"\n\
+        let text = "[link]\nprobe_interval = \"1s\"\nlogin_timeout = \"3s\"\n[notifications]\nopen = [\"gui\"]\nsound = \"\"\n\
             preview = \"hide\"\nquiet = { from = \"22:00\", to = \"06:30\" }\n[notifications.account.a]\nmute = true\n";
         let config = Config::parse(text, Path::new("c")).unwrap();
         let link = link(&config);
         assert_eq!([link.probe_interval, link.login_timeout], [Duration::from_secs(1), Duration::from_secs(3)]);
-        let notify = notify(&config);
+        let notify = notify(&config, &["run".into(), "--".into()]);
+        assert_eq!(notify.open, ["run", "--", "gui"]);
         assert_eq!(notify.sound, None);
         assert_eq!(notify.privacy, notify::Privacy::Hide);
         assert_eq!(notify.quiet, Some(notify::Quiet { from: 1320, to: 390 }));

@@ -48,7 +48,8 @@ async fn follow(readiness: &Readiness, mut statuses: watch::Receiver<Statuses>) 
 }
 
 /// One line for `systemctl status`.
-pub(crate) fn summary(statuses: &Statuses) -> String {
+#[must_use]
+pub fn summary(statuses: &Statuses) -> String {
     if statuses.is_empty() {
         return "no accounts: add one with `wakeful account add`".into();
     }

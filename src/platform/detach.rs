@@ -4,12 +4,10 @@
 //! detached process then becomes `wakeful run` by exec, so that it starts as clean as under a service manager. It says
 //! READY through a pipe; until then the command waits, and an end of the pipe without READY is a failed start.
 
-use super::ready::READY_FD;
 use daemonize::{Daemonize, Outcome};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read as _, Seek as _, SeekFrom};
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -24,7 +22,7 @@ const TAIL: u64 = 4096;
 pub struct Detach {
     /// The program, this one.
     pub program: PathBuf,
-    /// Its arguments, such as `run`.
+    /// Its arguments, such as `run`; they must tell it to find the pipe on standard input.
     pub arguments: Vec<OsString>,
     /// Its working folder.
     pub folder: PathBuf,
@@ -106,19 +104,14 @@ pub fn start(detach: &Detach) -> Result<(), DetachError> {
         Outcome::Child(Err(error)) => Err(DetachError::Fork(error)),
         Outcome::Child(Ok(_)) => {
             drop(reader);
-            Err(become_daemon(detach, &writer))
+            Err(become_daemon(detach, writer))
         }
     }
 }
 
 /// In the detached process: turns into the daemon. Returns only on failure, which the log then tells.
-fn become_daemon(detach: &Detach, writer: &PipeWriter) -> DetachError {
-    let keep = rustix::io::fcntl_setfd(writer, rustix::io::FdFlags::empty());
-    if let Err(error) = keep {
-        return io_error("keep the pipe")(error.into());
-    }
-    let fd = writer.as_raw_fd().to_string();
-    let cause = Command::new(&detach.program).args(&detach.arguments).env(READY_FD, fd).exec();
+fn become_daemon(detach: &Detach, writer: PipeWriter) -> DetachError {
+    let cause = Command::new(&detach.program).args(&detach.arguments).stdin(writer).exec();
     io_error(&format!("run {}", detach.program.display()))(cause)
 }
 

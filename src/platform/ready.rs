@@ -4,11 +4,9 @@
 
 use sd_notify::NotifyState;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
 use std::time::Duration;
-
-/// Names the pipe's descriptor for a daemon that `wakeful start` detached.
-pub const READY_FD: &str = "WAKEFUL_READY_FD";
 
 /// Whom to tell.
 #[derive(Debug, Default)]
@@ -19,14 +17,21 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// From what `main` found: whether `NOTIFY_SOCKET` is set, and the number in [`READY_FD`].
+    /// From what `main` found: whether `NOTIFY_SOCKET` is set, and the pipe of `wakeful start`.
     #[must_use]
-    pub fn new(systemd: bool, pipe: Option<&str>) -> Self {
-        let pipe = pipe.and_then(|number| number.parse::<u32>().ok());
-        // Opened by name, since taking over a bare descriptor number would be unsafe code.
-        let pipe = pipe.and_then(|fd| File::options().write(true).open(format!("/dev/fd/{fd}")).ok());
+    pub fn new(systemd: bool, pipe: Option<File>) -> Self {
         let watchdog = if systemd { sd_notify::watchdog_enabled() } else { None };
         Self { systemd, pipe, watchdog }
+    }
+
+    /// Takes the pipe that [`super::detach`] put in the place of standard input, and puts `/dev/null` there.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn pipe_on_stdin() -> io::Result<File> {
+        let pipe = io::stdin().as_fd().try_clone_to_owned()?;
+        rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+        Ok(File::from(pipe))
     }
 
     /// How often systemd wants to hear of us at the latest, if it does.

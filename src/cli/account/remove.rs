@@ -1,0 +1,59 @@
+//! `wakeful account remove`: takes an account out of the configuration and forgets its secret.
+
+use super::super::{Fault, Global, output};
+use super::tell_daemon;
+use crate::config::{AccountName, edit};
+use crate::platform::StateLock;
+use crate::store::{Settings, Store};
+use crate::world::{Clock, Entropy};
+
+/// Remove an account. Its messages stay on this machine unless --purge is given.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wakeful account remove work\n  wakeful account remove work --purge")]
+pub(super) struct Args {
+    /// Which.
+    #[arg(value_parser = super::name)]
+    name: AccountName,
+    /// Delete its messages from this machine too. Nothing is deleted at the server.
+    #[arg(long)]
+    purge: bool,
+}
+
+/// # Errors
+/// When there is no such account, or something cannot be written.
+pub(super) fn run(global: &Global, args: Args) -> anyhow::Result<()> {
+    super::super::block_on(async {
+        global.paths.make()?;
+        let found = edit::remove_account(&global.paths.config_file(), &global.paths.config_lock(), &args.name)?;
+        if !found && !args.purge {
+            return Err(anyhow::anyhow!("no account {} in the configuration", args.name));
+        }
+        super::super::secrets(global).remove(args.name.as_str()).await?;
+        let running = tell_daemon(global).await?;
+        if args.purge {
+            Box::pin(purge(global, &args.name, running)).await?;
+        }
+        let messages = if args.purge { "and its messages" } else { "(its messages are kept)" };
+        output::hint(format!("account {} {messages} removed", args.name));
+        Ok(())
+    })
+}
+
+/// The store has one owner: the daemon, or, where none runs, this command under the daemon's lock.
+async fn purge(global: &Global, name: &AccountName, running: bool) -> anyhow::Result<()> {
+    if running {
+        let text = "messages can be deleted only while no daemon runs: `wakeful stop`, then remove again with --purge";
+        return Err(Fault::Usage(text.into()).into());
+    }
+    let _lock = StateLock::take(&global.paths.lock_file())?;
+    let dir = global.paths.state_dir().to_path_buf();
+    let open = move || Store::open(&dir, Settings::default(), Clock::system(), Entropy::system());
+    let store = tokio::task::spawn_blocking(open).await??;
+    let known = store.accounts().await?;
+    let purged = match known.iter().find(|(_, known)| known == name.as_str()) {
+        Some((id, _)) => store.purge_account(*id).await,
+        None => Ok(()),
+    };
+    store.close().await;
+    Ok(purged?)
+}

@@ -1,0 +1,140 @@
+//! `wakeful service`: the daemon under the session's own service manager, systemd or launchd.
+
+#[cfg(target_os = "linux")]
+#[path = "service/systemd.rs"]
+mod manager;
+#[cfg(target_os = "macos")]
+#[path = "service/launchd.rs"]
+mod manager;
+
+use super::{Fault, Global, output};
+use crate::platform::StateLock;
+use anyhow::Context as _;
+use clap::Subcommand;
+use serde::Serialize;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Let the session's service manager (systemd, launchd) run the daemon.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  wakeful service install\n  wakeful service status --json\n  wakeful service uninstall"
+)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Start the daemon now, at every login, and again after a crash.
+    Install {
+        /// Write the unit only; start nothing.
+        #[arg(long)]
+        no_start: bool,
+    },
+    /// Stop the daemon and start it no more.
+    Uninstall,
+    /// Tell whether the service is installed and runs.
+    Status {
+        /// Print `{"installed", "file", "active", "enabled"}`.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What the service manager knows of us.
+#[derive(Debug, Serialize)]
+struct State {
+    /// The unit's or agent's file is there.
+    installed: bool,
+    /// Where it is.
+    file: PathBuf,
+    /// It runs.
+    active: bool,
+    /// It starts at login.
+    enabled: bool,
+}
+
+/// # Errors
+/// When a file cannot be written, or the service manager does not do as it is told.
+pub(super) fn run(global: &Global, args: Args) -> anyhow::Result<()> {
+    match args.what {
+        What::Install { no_start } => install(global, no_start),
+        What::Uninstall => {
+            let file = manager::file()?;
+            manager::stop()?;
+            remove(&file)?;
+            manager::forget()?;
+            output::hint(format!("{} is removed; messages and accounts stay", file.display()));
+            Ok(())
+        }
+        What::Status { json } => {
+            let file = manager::file()?;
+            let (active, enabled) = manager::state()?;
+            let state = State { installed: file.exists(), file, active, enabled };
+            if json {
+                return output::json(&state);
+            }
+            let yes = |yes, what: &str| if yes { what.to_owned() } else { format!("not {what}") };
+            let words =
+                [yes(state.installed, "installed"), yes(state.enabled, "enabled"), yes(state.active, "running")];
+            output::line(format!("{}: {}", words.join(", "), state.file.display()))
+        }
+    }
+}
+
+fn install(global: &Global, no_start: bool) -> anyhow::Result<()> {
+    let program = std::env::current_exe().context("finding our own program")?;
+    let file = manager::file()?;
+    let home = std::env::var_os("WAKEFUL_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    write(&file, &manager::render(&program, home.as_deref())?)?;
+    output::hint(format!("wrote {}", file.display()));
+    if no_start {
+        return Ok(());
+    }
+    let (active, _) = manager::state()?;
+    if !active && let Some(pid) = StateLock::holder(&global.paths.lock_file()) {
+        let process = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+        let text =
+            format!("a daemon{process} runs already, outside the service manager: `wakeful stop`, then install again");
+        return Err(Fault::Usage(text).into());
+    }
+    manager::start(&file)?;
+    output::hint("the daemon runs, and will at every login");
+    Ok(())
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    let write = || -> io::Result<()> {
+        if let Some(dir) = file.parent() {
+            std::fs::create_dir_all(dir)?;
+        }
+        let beside = file.with_extension("new");
+        let mut out = std::fs::File::create(&beside)?;
+        out.write_all(text.as_bytes())?;
+        std::fs::rename(&beside, file)
+    };
+    write().with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn remove(file: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", file.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Runs a service manager's own command; what it says on failure is part of the error.
+fn command(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
+    let line = || format!("{program} {}", arguments.join(" "));
+    let out = Command::new(program).args(arguments).output().with_context(line)?;
+    if out.status.success() {
+        return Ok(String::from_utf8_lossy(&out.stdout).trim().to_owned());
+    }
+    let said = String::from_utf8_lossy(&out.stderr).trim().to_owned();
+    anyhow::bail!("{} failed: {said}", line())
+}
