@@ -123,6 +123,7 @@ impl Person {
             paths,
             dialer: daemon::network(),
             desktop: Box::new(Observed::new(desktop, report)),
+            launcher: Vec::new(),
             secrets,
             clock: clock.clone(),
             entropy: Entropy::system(),
