@@ -13,5 +13,9 @@ mod support;
 
 mod backend;
 mod bus;
+mod journey;
 mod monitor;
 mod programmable;
+mod screen;
+mod servers;
+mod task;

@@ -14,6 +14,10 @@ busctl                             systemd              desktop service
 Xvfb                               xvfb                 desktop
 dunst                              dunst                desktop
 /usr/lib/x86_64-linux-gnu/xfce4/notifyd/xfce4-notifyd xfce4-notifyd desktop
+/usr/lib/notification-daemon/notification-daemon notification-daemon desktop
+/usr/lib/mate-notification-daemon/mate-notification-daemon mate-notification-daemon desktop
+lxqt-notificationd                 lxqt-notificationd   desktop
+/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf fonts-noto-color-emoji desktop
 notify-send                        libnotify-bin        desktop
 import                             imagemagick          desktop
 xdotool                            xdotool              desktop
