@@ -18,6 +18,8 @@ const EMPTY: u32 = 16_000;
 pub struct Checkpointer {
     grown: mpsc::SyncSender<bool>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    /// Held while a checkpoint runs: SQLite refuses a second one at once instead of waiting.
+    turn: Arc<Mutex<()>>,
     path: PathBuf,
 }
 
@@ -29,17 +31,20 @@ impl Checkpointer {
     pub fn spawn(path: &Path) -> Result<Self, DbError> {
         let (grown, news) = mpsc::sync_channel(1);
         let file = path.to_owned();
-        let thread = std::thread::Builder::new()
-            .name("db-checkpoint".into())
-            .spawn(move || run(&file, &news))
-            .map_err(|error| DbError::Disk { intent: "starting the checkpointer".into(), cause: error.to_string() })?;
-        Ok(Self { grown, thread: Arc::new(Mutex::new(Some(thread))), path: path.to_owned() })
+        let turn = Arc::new(Mutex::new(()));
+        let ours = turn.clone();
+        let thread =
+            std::thread::Builder::new().name("db-checkpoint".into()).spawn(move || run(&file, &news, &ours)).map_err(
+                |error| DbError::Disk { intent: "starting the checkpointer".into(), cause: error.to_string() },
+            )?;
+        Ok(Self { grown, turn, thread: Arc::new(Mutex::new(Some(thread))), path: path.to_owned() })
     }
 
     /// The writer's WAL has so many pages now. A hint that finds the thread busy is made good by the next. Blocks only
     /// when the WAL has grown out of bounds; then the writer's own connection empties it.
     pub fn wrote(&self, conn: &Connection, pages: u32) {
         if pages >= EMPTY {
+            let _ours = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = checkpoint(conn, "RESTART") {
                 tracing::warn!(%error, "the write-ahead log stays as it is for now");
             }
@@ -62,7 +67,7 @@ impl Checkpointer {
     }
 }
 
-fn run(path: &Path, news: &mpsc::Receiver<bool>) {
+fn run(path: &Path, news: &mpsc::Receiver<bool>, turn: &Mutex<()>) {
     let mut conn = None;
     while news.recv() == Ok(true) {
         let result = match conn.take() {
@@ -70,7 +75,9 @@ fn run(path: &Path, news: &mpsc::Receiver<bool>) {
             None => connect(path),
         }
         .and_then(|open| {
+            let ours = turn.lock().unwrap_or_else(PoisonError::into_inner);
             let done = checkpoint(&open, "PASSIVE");
+            drop(ours);
             conn = Some(open);
             done
         });
