@@ -139,7 +139,8 @@ fn set_one(tx: &mut Tx<'_>, id: MessageId, state: &BannerState) -> Result<()> {
 }
 
 const SELECT: &str = "SELECT b.message, b.account, c.id, b.state, b.reason, b.server, b.shown, b.due_at, b.catch_up
-     FROM banner b JOIN conversation c ON c.key = b.conversation WHERE b.state < 4";
+     FROM banner b JOIN conversation c ON c.key = b.conversation LEFT JOIN message m ON m.id = b.message
+     WHERE b.state < 4";
 
 fn banner(row: &Row<'_>) -> rusqlite::Result<Banner> {
     let server = row.get::<_, Option<String>>(5)?.unwrap_or_default();
@@ -162,7 +163,7 @@ fn banner(row: &Row<'_>) -> rusqlite::Result<Banner> {
 
 /// Banners that are not settled, oldest first.
 pub(super) fn list(conn: &Connection) -> Result<Vec<Banner>> {
-    super::tx::all(conn, &format!("{SELECT} ORDER BY b.due_at, b.message"), [], banner)
+    super::tx::all(conn, &format!("{SELECT} ORDER BY b.due_at, m.position"), [], banner)
 }
 
 /// The unsettled banners among these messages.

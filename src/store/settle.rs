@@ -174,11 +174,14 @@ pub(super) fn sent(
         return Ok(());
     }
     let order = server.and_then(|server| server.order).and_then(|order| i64::try_from(order).ok()).or(ours.order);
+    let placed = !place::is_pending(ours.position);
     let between = match server {
         Some(server) if !had_name => batching.between(conv.key, order, Some(&server.id))?,
+        // It has its place and nothing new is known of it.
+        _ if placed => Between::default(),
         _ => batching.between(conv.key, order, None)?,
     };
-    let keep = !place::is_pending(ours.position) && between.allows(ours.position);
+    let keep = placed && between.allows(ours.position);
     let position = if keep { ours.position } else { place::find(batching.tx, conv.key, at.ms(), between)? };
     let reached = if waiting { marks::reached(batching.tx, conv.key, position, order)? } else { state };
     let (archive, rest) = match server {

@@ -4,6 +4,7 @@ mod banners;
 mod conversations;
 mod history;
 mod links;
+mod model;
 mod outbox;
 mod reading;
 
@@ -23,25 +24,28 @@ pub(super) struct Fixture {
     pub(super) dir: tempfile::TempDir,
     pub(super) store: Store,
     pub(super) account: AccountId,
+    pub(super) entropy: Entropy,
 }
 
-pub(super) fn open(dir: &std::path::Path) -> Store {
+/// Opens a store; one source of randomness serves every process on it, as it does in the world.
+pub(super) fn open(dir: &std::path::Path, entropy: &Entropy) -> Store {
     let settings = Settings { full_sync: false, ..Settings::default() };
-    Store::open(dir, settings, Clock::simulated(Timestamp(T0)), Entropy::seeded(7)).unwrap()
+    Store::open(dir, settings, Clock::simulated(Timestamp(T0)), entropy.clone()).unwrap()
 }
 
 impl Fixture {
     pub(super) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = open(dir.path());
+        let entropy = Entropy::seeded(7);
+        let store = open(dir.path(), &entropy);
         let account = store.account("ann", "hub", Some("ann")).await.unwrap();
-        Self { dir, store, account }
+        Self { dir, store, account, entropy }
     }
 
     /// The process ends and starts again.
     pub(super) async fn restart(&mut self) {
         self.store.close().await;
-        self.store = open(self.dir.path());
+        self.store = open(self.dir.path(), &self.entropy);
     }
 
     pub(super) async fn apply(&self, events: Vec<Event>) -> Seq {
