@@ -119,6 +119,7 @@ fn listen(given: Option<std::os::unix::net::UnixListener>, paths: &Paths) -> any
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "every channel between rooms is made here, in the order in which they start")]
 async fn start_rooms(options: Options, store: Store) -> anyhow::Result<Running> {
     let config_file = options.paths.config_file();
     let listener = listen(options.listener, &options.paths)?;

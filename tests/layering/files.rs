@@ -9,6 +9,9 @@ const HARD: usize = 600;
 /// Files over 400 lines, each with its reason. An entry that is no longer needed is refused.
 const LONG: &[(&str, &str)] = &[
     ("src/notify/rules/mod.rs", "the rules and the table of situations that they answer are read side by side"),
+    ("src/hub/session/mod.rs", "one connection's whole grammar: what may come in which state"),
+    ("src/proto/hub/client/mod.rs", "one client's whole grammar: what may come in which state"),
+    ("src/store/outbox.rs", "a row's whole life: every transition beside the others"),
     ("src/proto/hub/wire/client.rs", "one type for each frame of the protocol's page, in its order"),
     ("tests/xmpp/server.rs", "two servers' configuration and start, alike but for their files"),
 ];
@@ -37,10 +40,10 @@ const EMPTY_WORDS: &[&str] =
 fn too_long(path: &str, lines: usize, long: &[(&str, &str)]) -> Option<String> {
     let listed = long.iter().any(|(name, reason)| *name == path && reason.len() > 10);
     match lines {
-        ..=WANTED if listed => Some(format!("{path}: {lines} lines need no entry in LONG any more")),
-        ..=WANTED => None,
-        ..=HARD if listed => None,
-        ..=HARD => Some(format!("{path}: {lines} lines: split it, or give a reason in LONG")),
+        0..=WANTED if listed => Some(format!("{path}: {lines} lines need no entry in LONG any more")),
+        0..=WANTED => None,
+        _ if lines <= HARD && listed => None,
+        _ if lines <= HARD => Some(format!("{path}: {lines} lines: split it, or give a reason in LONG")),
         _ => Some(format!("{path}: {lines} lines, {HARD} are allowed: split it")),
     }
 }

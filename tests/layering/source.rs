@@ -19,7 +19,6 @@ pub struct Source {
     pub path: String,
     /// Its module, e.g. `["link", "driver"]`; empty for the crate's root.
     pub module: Vec<String>,
-    pub text: String,
     pub tokens: Vec<Token>,
     /// Modules that it declares under `#[cfg(test)]`.
     pub test_modules: Vec<String>,
@@ -29,13 +28,8 @@ impl Source {
     /// Takes a file apart. Fails the test when it is not Rust.
     pub fn new(path: &str, text: &str) -> Self {
         let stream: TokenStream = text.parse().unwrap_or_else(|error| panic!("{path}: {error}"));
-        let mut source = Self {
-            path: path.into(),
-            module: module_of(path),
-            text: text.into(),
-            tokens: Vec::new(),
-            test_modules: Vec::new(),
-        };
+        let mut source =
+            Self { path: path.into(), module: module_of(path), tokens: Vec::new(), test_modules: Vec::new() };
         source.flatten(stream, &[]);
         source
     }
