@@ -33,6 +33,11 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+/// The desktop entry that notifications name: `applications/wakeful.desktop` under a data folder (XDG).
+pub const DESKTOP_ENTRY: &str = include_str!("assets/wakeful.desktop");
+/// The icon that the entry and notifications name: `icons/hicolor/scalable/apps/wakeful.svg` under a data folder (XDG).
+pub const ICON: &str = include_str!("assets/wakeful.svg");
+
 /// What the notification task is made of.
 pub struct NotifyParts {
     /// Messages, banners, the outbox.

@@ -12,6 +12,7 @@
 mod support;
 
 mod backend;
+mod binary;
 mod bus;
 mod journey;
 mod monitor;

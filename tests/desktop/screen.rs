@@ -54,6 +54,9 @@ impl Screen {
         let display = format!(":{number}");
         let mut screen = Self { display, kind, address: bus.address(), home, server: None, _x: x };
         std::fs::write(screen.home.path().join("dunstrc"), DUNSTRC).unwrap();
+        let icons = screen.home.path().join("data/icons/hicolor/scalable/apps");
+        std::fs::create_dir_all(&icons).unwrap();
+        std::fs::write(icons.join("wakeful.svg"), wakeful::notify::ICON).unwrap();
         screen.up();
         Some(screen)
     }
@@ -133,6 +136,10 @@ frame_width = 1
 frame_color = "#3b4252"
 corner_radius = 6
 max_icon_size = 48
+min_icon_size = 48
+icon_position = left
+enable_recursive_icon_lookup = true
+icon_theme = "hicolor"
 show_indicators = no
 [urgency_low]
 background = "#2e3440"

@@ -192,7 +192,9 @@ async fn a_picture_of_a_real_notification() {
     room.task.group_message("Saturday hike 🥾", "Mira", "Meet at the station at 8:15?").await;
     room.task.group_message("Saturday hike 🥾", "Jonas", "Fine by me — I'll bring coffee ☕").await;
     room.task.group_message("Saturday hike 🥾", "דנה", "אני מגיעה! 🎒").await;
-    room.monitor.notify(3).await;
+    room.monitor
+        .wait("all three", |seen| seen.iter().any(|one| format!("{one:?}").contains("דנה")).then_some(()))
+        .await;
     room.shown("Ada Lovelace", "The proofs are in. Page 3 has <b>two</b> typos & a missing figure.").await;
     eventually("dunst to show them", || (room.screen.run("dunstctl", &["count", "displayed"]) == "2").then_some(()));
     tokio::time::sleep(Duration::from_secs(1)).await;
