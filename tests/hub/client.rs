@@ -4,6 +4,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -35,11 +36,15 @@ impl Running {
     }
 
     pub(crate) async fn start_with(data: &Path, settings: Settings) -> Self {
+        Self::start_tls(data, settings, None).await
+    }
+
+    pub(crate) async fn start_tls(data: &Path, settings: Settings, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let clock = Clock::simulated(Timestamp(1_800_000_000_000));
         let hub = Hub::open(data, settings, clock.clone(), Entropy::system()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (addr, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let serving = tokio::spawn(hub.clone().serve(listener, None, shutdown.clone()));
+        let serving = tokio::spawn(hub.clone().serve(listener, tls, shutdown.clone()));
         Self { addr, hub, clock, data: data.to_owned(), shutdown, serving }
     }
 

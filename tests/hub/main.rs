@@ -5,5 +5,6 @@ mod client;
 mod conversations;
 mod delivery;
 mod history;
+mod process;
 mod refusal;
 mod restart;

@@ -166,3 +166,42 @@ async fn a_revoked_device_is_cut_off_at_once_and_a_rotated_token_has_its_grace()
     assert!(Client::dial(hub.addr, Some(&new)).await.is_err());
     hub.stop().await;
 }
+
+#[tokio::test]
+async fn over_tls_the_same_is_spoken_and_plain_text_gets_no_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    assert!(wakeful::hub::tls_config(&key, &cert).is_err(), "swapped files are told, not taken");
+    let tls = wakeful::hub::tls_config(&cert, &key).unwrap();
+    let hub = Running::start_tls(dir.path(), Settings::default(), Some(tls)).await;
+    let token = hub.token("alice").await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let stream = TcpStream::connect(hub.addr).await.unwrap();
+    let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    let upgrade = format!(
+        "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: wakeful.v1.json\r\n\
+         Authorization: Bearer {token}\r\n\r\n"
+    );
+    stream.write_all(upgrade.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 101");
+    let mut plain = TcpStream::connect(hub.addr).await.unwrap();
+    plain.write_all(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _cut = tokio::time::timeout(PATIENCE, plain.read_to_end(&mut answer)).await.unwrap();
+    assert!(!answer.starts_with(b"HTTP"), "nothing in the clear");
+    hub.stop().await;
+}

@@ -23,6 +23,11 @@ impl Flow {
         self.window
     }
 
+    /// The newest number that is known to exist.
+    pub(super) fn head(&self) -> u64 {
+        self.head
+    }
+
     /// Everything up to `cur` is at the client.
     pub(super) fn start(&mut self, cur: u64) {
         (self.acked, self.sent) = (cur, cur);

@@ -19,9 +19,12 @@ impl Session {
     pub(super) fn on_resume(&mut self, at: Timestamp, epoch: String, head: u64, floor: u64) {
         let Phase::Resuming(hello) = std::mem::replace(&mut self.phase, Phase::Live) else { return };
         let reason = snap_reason(&hello, &epoch, head, floor, self.settings.too_far);
+        // A hint may have overtaken this answer: what it said still holds.
+        let heard = self.flow.head();
         self.flow = Flow::new(hello.window.map_or(self.settings.window, |wish| wish.min(self.settings.window)));
+        self.flow.learn(heard);
         self.epoch.clone_from(&epoch);
-        self.welcome(at, epoch, head, reason);
+        self.welcome(at, epoch, head, reason, &hello);
         match (reason, hello.cur) {
             (None, Some(cur)) => self.flow.start(cur),
             (None, None) => {}
@@ -36,7 +39,7 @@ impl Session {
         self.fetch();
     }
 
-    fn welcome(&mut self, at: Timestamp, epoch: String, head: u64, reason: Option<SnapReason>) {
+    fn welcome(&mut self, at: Timestamp, epoch: String, head: u64, reason: Option<SnapReason>, hello: &Hello) {
         let Some(who) = self.who.clone() else { return };
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let settings = &self.settings;
@@ -51,7 +54,7 @@ impl Session {
             window: self.flow.window(),
             caps: ["hist", "changes", "edit", "del", "react", "typing", "auth", "dev"].map(str::to_owned).to_vec(),
             ka: Keepalive {
-                interval: ms(settings.ping_every),
+                interval: interval(ms(settings.ping_every), ms(settings.silence_most) / 2, hello),
                 timeout: ms(settings.pong_within),
                 max: ms(settings.silence_most),
             },
@@ -88,4 +91,10 @@ pub(super) fn snap_reason(hello: &Hello, epoch: &str, head: u64, floor: u64, too
         (_, Some(cur)) if head - cur > too_far => Some(SnapReason::TooFar),
         _ => None,
     }
+}
+
+/// The advised ping interval, milliseconds: the client's wish counts as long as the hub does not take it for dead.
+pub(super) fn interval(usual: u64, most: u64, hello: &Hello) -> u64 {
+    let Some(wish) = &hello.ka else { return usual };
+    usual.min(wish.max.unwrap_or(u64::MAX)).max(wish.min.unwrap_or(0)).clamp(1_000.min(most), most)
 }

@@ -92,6 +92,29 @@ fn the_seat_at_the_bus_is_taken_before_the_store_is_asked_where_to_go_on() {
 }
 
 #[test]
+fn a_hint_that_overtakes_the_answer_to_resume_is_not_lost() {
+    let mut scene = Scene::opened();
+    scene.frame(json!({"t": "hello", "app": "t/1", "epoch": "e", "cur": 4}));
+    assert!(scene.tell(Input::Head(5)).is_empty());
+    let outputs = scene.answer(Answer::Resume { epoch: "e".into(), head: 4, floor: 0 });
+    assert_eq!(outputs[1..], [fetch(4, 100)]);
+}
+
+#[test]
+fn a_client_may_wish_for_fewer_pings_up_to_where_silence_means_death() {
+    for (wish, interval) in [(json!({}), 45_000), (json!({"min": 120_000}), 120_000), (json!({"max": 20_000}), 20_000)]
+    {
+        let mut scene = Scene::opened();
+        scene.frame(json!({"t": "hello", "app": "t", "ka": wish}));
+        let outputs = scene.answer(Answer::Resume { epoch: "e".into(), head: 0, floor: 0 });
+        let ServerFrame::Welcome(welcome) = &sent(&outputs)[0] else { panic!() };
+        assert_eq!(welcome.ka.interval, interval);
+    }
+    let hello = Hello { ka: Some(client::KeepaliveWish { min: Some(u64::MAX), max: None }), ..Hello::default() };
+    assert_eq!(super::resume::interval(45_000, 300_000, &hello), 300_000);
+}
+
+#[test]
 fn whoever_cannot_go_on_gets_a_snapshot_and_the_reason() {
     let hello = |epoch: Option<&str>, cur: Option<u64>| Hello { epoch: epoch.map(Into::into), cur, ..Hello::default() };
     let reason = |hello: Hello| super::resume::snap_reason(&hello, "e", 100, 10, 50);

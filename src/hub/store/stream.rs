@@ -69,7 +69,9 @@ impl Desk<'_> {
     }
 }
 
-/// Removes what is older than the retention, one bounded round; `true`: there is more.
+/// Removes what is older than the retention, one bounded round; `true`: there may be more.
+///
+/// Numbers of a stream and of events grow together, so that what is too old stands first in every stream.
 pub(super) fn prune(conn: &Connection, now: i64, days: u64, events: u64) -> Result<bool, DbError> {
     let before = now.saturating_sub(stored(days).saturating_mul(86_400_000));
     let old: i64 = conn.query_row(
@@ -77,15 +79,18 @@ pub(super) fn prune(conn: &Connection, now: i64, days: u64, events: u64) -> Resu
         [before, PRUNE_ROWS],
         |row| row.get(0),
     )?;
-    let mut removed = 0;
     let users: Vec<(i64, i64, i64)> = conn
-        .prepare_cached("SELECT id, head, floor FROM user")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .prepare_cached("SELECT id, head, floor FROM user WHERE ?1 > 0 OR head - floor > ?2")?
+        .query_map([old, stored(events)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
+    let mut removed = 0;
     for (user, head, floor) in users {
         let aged: i64 = conn
-            .prepare_cached("SELECT coalesce(max(cur), 0) FROM upd WHERE user = ?1 AND event <= ?2")?
-            .query_row([user, old], |row| row.get(0))?;
+            .prepare_cached(
+                "SELECT coalesce(max(cur), 0) FROM (SELECT cur, event FROM upd WHERE user = ?1 ORDER BY cur LIMIT ?3)
+                 WHERE event <= ?2",
+            )?
+            .query_row([user, old, PRUNE_ROWS], |row| row.get(0))?;
         let over = head.saturating_sub(stored(events)).max(aged).min(floor.saturating_add(PRUNE_ROWS));
         if over > floor {
             removed += conn.prepare_cached("DELETE FROM upd WHERE user = ?1 AND cur <= ?2")?.execute([user, over])?;
@@ -93,7 +98,8 @@ pub(super) fn prune(conn: &Connection, now: i64, days: u64, events: u64) -> Resu
         }
     }
     if old > 0 {
-        let sql = "DELETE FROM event WHERE id <= ?1 AND NOT EXISTS (SELECT 1 FROM upd WHERE event <= ?1)";
+        let sql = "DELETE FROM event WHERE id <= ?1 AND NOT EXISTS (SELECT 1 FROM user u
+            WHERE (SELECT event FROM upd WHERE user = u.id ORDER BY cur LIMIT 1) <= ?1)";
         removed += conn.prepare_cached(sql)?.execute([old])?;
     }
     Ok(removed > 0)

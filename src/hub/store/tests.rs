@@ -278,3 +278,29 @@ async fn a_commit_that_fails_is_a_reason_to_try_again_and_not_to_give_up() {
     assert!(matches!(store.carry_out(&alice, create(9_999), AT).await.answer, Answer::Ok(_)));
     store.close().await;
 }
+
+#[test]
+fn pruning_takes_what_is_older_than_the_retention_and_leaves_the_rest_readable() {
+    let bench = Bench::new();
+    let (alice, bob) = (bench.user("alice"), bench.user("bob"));
+    let day = |day: i64| Timestamp(AT.ms() + day * 86_400_000);
+    for n in 0..40 {
+        let frame = json!({"t": "send", "id": 1, "to": "bob", "cid": cid(), "body": {"type": "text", "text": "x"}});
+        let ask = Ask::Request(Box::new(decode_client(&frame.to_string()).unwrap()));
+        bench.store.carry_out_now(&alice, ask, day(n));
+    }
+    let prune = || futures_util::FutureExt::now_or_never(bench.store.prune(day(40))).unwrap().unwrap();
+    while prune() {}
+    let count = |table: &'static str| {
+        let job = move |conn: &Connection| {
+            let sql = format!("SELECT count(*) FROM {table}");
+            Ok::<_, Stop>((conn.query_row(&sql, [], |row| row.get::<_, i64>(0))?, Vec::new()))
+        };
+        futures_util::FutureExt::now_or_never(bench.store.writer.call(job)).unwrap().unwrap_or_else(|e| panic!("{e:?}"))
+    };
+    assert_eq!((count("event"), count("upd"), count("msg")), (30, 60, 40), "messages stay, events of 30 days stay");
+    let old = bench.store.carry_out_now(&bob, Ask::Fetch { after: 10, limit: 9 }, AT).answer;
+    assert_eq!(old, Answer::TooOld);
+    let (cur, events) = bench.stream(&bob, 11);
+    assert_eq!((cur, events.len(), &events[0]["seq"]), (41, 30, &json!(11)));
+}
