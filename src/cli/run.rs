@@ -4,11 +4,10 @@ use super::{Global, logging};
 use crate::config::Config;
 use crate::daemon::{self, Daemon, Options, Running};
 use crate::notify;
-use crate::platform::ready::Readiness;
+use crate::platform::ready::{Readiness, StartPipe};
 use crate::world::{Clock, Entropy};
 use anyhow::Context as _;
 use listenfd::ListenFd;
-use std::fs::File;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,8 +30,11 @@ pub(super) struct Args {
 
 /// What only the environment of the process tells. Read once, before any thread exists.
 struct Environment {
+    /// There is a notify socket.
     systemd: bool,
-    pipe: Option<File>,
+    /// systemd itself started this very process.
+    unit: bool,
+    pipe: Option<StartPipe>,
     listener: Option<UnixListener>,
     credentials: Option<PathBuf>,
 }
@@ -51,12 +53,13 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
 
 fn environment(args: &Args) -> anyhow::Result<Environment> {
     let pipe =
-        if args.ready_stdin { Some(Readiness::pipe_on_stdin().context("the pipe of `wakeful start`")?) } else { None };
+        if args.ready_stdin { Some(StartPipe::on_stdin().context("the pipe of `wakeful start`")?) } else { None };
     let mut given = ListenFd::from_env();
     let listener =
         if given.len() > 0 { given.take_unix_listener(0).context("the service manager's socket")? } else { None };
     Ok(Environment {
         systemd: std::env::var_os("NOTIFY_SOCKET").is_some(),
+        unit: std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == std::process::id().to_string()),
         pipe,
         listener,
         credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
@@ -70,12 +73,15 @@ async fn serve(global: &Global, config: Config, environment: Environment) -> any
     // Before anything is opened: a signal during the start stops it in order too.
     let signals = stop_on_signals(shutdown.clone())?;
     let secrets = super::secrets(global).with_credentials(environment.credentials);
+    if crate::mutant("ready-early") {
+        readiness.ready("not yet");
+    }
     let running = Daemon::start(Options {
         paths: global.paths.clone(),
         config,
         dialer: daemon::network(),
         desktop: notify::desktop(&entropy),
-        launcher: launcher(environment.systemd),
+        launcher: launcher(environment.unit),
         secrets,
         clock: clock.clone(),
         entropy,
@@ -126,8 +132,8 @@ fn stop_on_signals(shutdown: CancellationToken) -> anyhow::Result<tokio::task::J
 }
 
 /// Programs that a click opens must not inherit the unit's restrictions, nor end with it.
-fn launcher(systemd: bool) -> Vec<String> {
-    if !systemd {
+fn launcher(unit: bool) -> Vec<String> {
+    if !unit {
         return Vec::new();
     }
     let words = ["systemd-run", "--user", "--quiet", "--collect", "--setenv=XDG_ACTIVATION_TOKEN", "--"];

@@ -5,33 +5,47 @@
 use sd_notify::NotifyState;
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::mem::ManuallyDrop;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
+
+/// The pipe at whose other end `wakeful start` waits. Only the end of the process closes it without READY: a failed
+/// start has written why by then.
+#[derive(Debug)]
+pub struct StartPipe(ManuallyDrop<File>);
+
+impl StartPipe {
+    /// Takes the pipe that [`super::detach`] put in the place of standard input, and puts `/dev/null` there.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn on_stdin() -> io::Result<Self> {
+        let pipe = io::stdin().as_fd().try_clone_to_owned()?;
+        rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+        Ok(Self(ManuallyDrop::new(File::from(pipe))))
+    }
+
+    fn say_ready(self) {
+        let mut pipe = ManuallyDrop::into_inner(self.0);
+        // The command may have lost its patience.
+        writeln!(pipe, "READY").ok();
+    }
+}
 
 /// Whom to tell.
 #[derive(Debug, Default)]
 pub struct Readiness {
     systemd: bool,
-    pipe: Option<File>,
+    pipe: Option<StartPipe>,
     watchdog: Option<Duration>,
 }
 
 impl Readiness {
     /// From what `main` found: whether `NOTIFY_SOCKET` is set, and the pipe of `wakeful start`.
     #[must_use]
-    pub fn new(systemd: bool, pipe: Option<File>) -> Self {
+    pub fn new(systemd: bool, pipe: Option<StartPipe>) -> Self {
         let watchdog = if systemd { sd_notify::watchdog_enabled() } else { None };
         Self { systemd, pipe, watchdog }
-    }
-
-    /// Takes the pipe that [`super::detach`] put in the place of standard input, and puts `/dev/null` there.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn pipe_on_stdin() -> io::Result<File> {
-        let pipe = io::stdin().as_fd().try_clone_to_owned()?;
-        rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
-        Ok(File::from(pipe))
     }
 
     /// How often systemd wants to hear of us at the latest, if it does.
@@ -43,8 +57,8 @@ impl Readiness {
     /// Sockets listen and accounts are loaded. The pipe is closed with it: whoever waits there goes away.
     pub fn ready(&mut self, status: &str) {
         self.tell(&[NotifyState::Ready, NotifyState::Status(status)]);
-        if let Some(mut pipe) = self.pipe.take() {
-            writeln!(pipe, "READY").ok();
+        if let Some(pipe) = self.pipe.take() {
+            pipe.say_ready();
         }
     }
 
