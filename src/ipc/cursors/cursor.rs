@@ -228,8 +228,21 @@ impl Cursor {
         let stay = self.mark.query.order == Order::Asc && (unsettled || self.beyond()) && self.mark.given.len() < GIVEN;
         self.scan = Some(position);
         if !stay {
-            self.mark.at = Some(if crate::mutant("cursor-repeats") { Position(0) } else { position });
+            self.mark.at = Some(self.mutated(position));
             self.mark.query.skip = 0;
+        }
+    }
+
+    /// The position itself; only a mutant moves it.
+    fn mutated(&self, position: Position) -> Position {
+        let away = match self.mark.query.order {
+            Order::Asc => 1_500 << Position::TIE_BITS,
+            Order::Desc | Order::Rank => -(1_500 << Position::TIE_BITS),
+        };
+        match () {
+            () if crate::mutant("cursor-skips") => Position(position.0 + away),
+            () if crate::mutant("cursor-repeats") => Position(position.0 - away),
+            () => position,
         }
     }
 

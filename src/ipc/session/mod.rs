@@ -98,7 +98,7 @@ impl Session {
 
     /// Waits for one thing and does it; `false`: the client is gone.
     async fn step(&mut self, shutdown: &CancellationToken) -> bool {
-        let room = self.out.len() < self.desk.hall.settings.queue_bytes;
+        let room = self.out.len() < self.desk.hall.settings.queue_bytes || crate::mutant("queue-unbounded");
         let idle_at = self.desk.cursors.poll_timeout();
         let alarm = tokio::time::sleep_until(idle_at.unwrap_or_else(|| self.desk.hall.clock.now()).into());
         let behind = self.desk.subscriptions.behind(*self.bell.borrow());
