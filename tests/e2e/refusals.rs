@@ -36,7 +36,7 @@ fn a_wrong_token_is_told_when_the_account_is_added() {
     let home = Home::new();
     hub.user("alice");
     refused(&home.add_account("home", &hub.url(), "not-the-token"), 1, &["token"]);
-    assert_eq!(home.run(&["account", "list", "--json"]).ok().trim(), "", "nothing was added");
+    assert_eq!(home.run(&["account", "list", "--json"]).ok().trim(), "[]", "nothing was added");
 }
 
 #[test]
