@@ -3,7 +3,7 @@
 use super::tx::{Announcement, Result, Tx};
 use super::{
     Banner, BannerState, Batch, Draft, Enqueued, Named, OutboxRow, Settings, account, apply, banner, conversation,
-    feed, history, outbox, row, schema,
+    feed, handout, history, outbox, row, schema,
 };
 use crate::db::{self, Checkpointer, Reader, Writer};
 use crate::model::{
@@ -166,7 +166,7 @@ impl Store {
     /// # Errors
     /// `Disk`: nothing was handed out.
     pub async fn take_outbox(&self, account: AccountId, limit: usize, now: Timestamp) -> Result<Vec<Command>> {
-        self.write(Some(now), move |tx| outbox::take(tx, account, limit, now)).await
+        self.write(Some(now), move |tx| handout::take(tx, account, limit, now)).await
     }
 
     /// The connection is gone: rows in flight are pending again with `maybe_sent`.

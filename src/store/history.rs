@@ -39,6 +39,13 @@ impl Plan {
     }
 }
 
+impl Plan {
+    fn sql(&self, direction: &str, limit: usize, skip: u32) -> String {
+        let (from, condition, place) = (&self.from, self.condition(), self.place);
+        format!("{} FROM {from} {condition} ORDER BY {place} {direction} LIMIT {limit} OFFSET {skip}", row::select())
+    }
+}
+
 /// One page; `from` is where the page before ended.
 pub(super) fn page(conn: &Connection, query: &Query, from: Option<Position>, limit: usize) -> Result<Page> {
     let limit = limit.clamp(1, LARGEST);
@@ -77,14 +84,7 @@ fn one_way(conn: &Connection, query: &Query, order: Order, from: Option<Position
     }
     let direction = if descending { "DESC" } else { "ASC" };
     let skip = if from.is_none() { query.skip } else { 0 };
-    let sql = format!(
-        "{} FROM {} {} ORDER BY {} {direction} LIMIT {} OFFSET {skip}",
-        row::select(),
-        plan.from,
-        plan.condition(),
-        plan.place,
-        limit + 1
-    );
+    let sql = plan.sql(direction, limit + 1, skip);
     let mut messages = super::tx::all(conn, &sql, rusqlite::params_from_iter(&plan.values), row::load)?;
     let more = messages.len() > limit;
     messages.truncate(limit);
@@ -236,4 +236,44 @@ pub(super) fn unread(conn: &Connection, account: Option<i64>) -> Result<u64> {
     let sql = "SELECT coalesce(sum(unread + unread_below), 0) FROM conversation WHERE ?1 IS NULL OR account = ?1";
     let count: Option<i64> = one(conn, sql, [account], |row| row.get(0))?;
     Ok(u64::try_from(count.unwrap_or(0)).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{AccountId, ConversationId};
+
+    /// How SQLite would look for a page.
+    fn explained(query: &Query) -> String {
+        let settings = crate::db::Settings::default();
+        let conn = crate::db::open_memory(&settings, &super::super::schema::migrations()).unwrap();
+        let id = ConversationId(uuid::Uuid::nil());
+        conn.execute("INSERT INTO account(id, name, protocol) VALUES (1, 'a', 'hub')", []).unwrap();
+        conn.execute("INSERT INTO conversation(id, account, kind) VALUES (?1, 1, 0)", [*id.0.as_bytes()]).unwrap();
+        let mut plan = plan(&conn, query).unwrap();
+        plan.with(&format!("{} < ?", plan.place), 1_000_000_i64);
+        let sql = format!("EXPLAIN QUERY PLAN {}", plan.sql("DESC", 51, 0));
+        let values = rusqlite::params_from_iter(&plan.values);
+        super::super::tx::all(&conn, &sql, values, |row| row.get::<_, String>(3)).unwrap().join("; ")
+    }
+
+    #[test]
+    fn a_page_is_found_by_its_place_and_never_by_sorting() {
+        let conversation = || Query::new(Scope::Conversation(ConversationId(uuid::Uuid::nil())));
+        let account = || Query::new(Scope::Account(AccountId(1)));
+        for query in [
+            Query::new(Scope::All),
+            account(),
+            conversation(),
+            Query { unread: true, ..conversation() },
+            Query { has_link: true, ..conversation() },
+            Query { has_attachment: true, ..conversation() },
+            Query { kind: Some(crate::model::MessageKind::Call), ..conversation() },
+            Query { text: Some("word".into()), ..conversation() },
+            Query { text: Some("word".into()), ..Query::new(Scope::All) },
+        ] {
+            let plan = explained(&query);
+            assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN m"), "{query:?}: {plan}");
+        }
+    }
 }

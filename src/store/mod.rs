@@ -14,6 +14,7 @@ mod conversation;
 mod error;
 mod feed;
 mod handle;
+mod handout;
 mod history;
 mod ledger;
 mod marks;
