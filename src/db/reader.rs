@@ -4,7 +4,7 @@
 use super::{DbError, Settings, open_reader};
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -74,7 +74,7 @@ fn within_snapshot<T, E: From<DbError>>(
     outcome
 }
 
-fn run(path: &PathBuf, settings: &Settings, mut jobs: mpsc::Receiver<Job>) {
+fn run(path: &Path, settings: &Settings, mut jobs: mpsc::Receiver<Job>) {
     let mut open: Option<Connection> = None;
     while let Some(job) = jobs.blocking_recv() {
         let conn = match open.take() {

@@ -108,7 +108,8 @@ fn time(order: u64) -> Timestamp {
     Timestamp(T0 + i64::try_from(order * 7_919 % 5).unwrap() * 10)
 }
 
-async fn step(f: &mut Fixture, model: &mut Model, op: Op) {
+/// What the server says.
+async fn told(f: &Fixture, model: &mut Model, op: Op) {
     match op {
         Op::Arrive(c, orders) => {
             let made = |order: &u64| {
@@ -138,6 +139,32 @@ async fn step(f: &mut Fixture, model: &mut Model, op: Op) {
             f.apply(vec![read_by(CONVERSATIONS[c], Reader::User("bob".into()), order)]).await;
             model.bob[c] = model.bob[c].max(order);
         }
+        Op::Answer(index) => {
+            let Some(taken) = model.taken.get(index).cloned() else { return };
+            f.apply(vec![sent(&taken.command, CONVERSATIONS[taken.conversation], taken.order)]).await;
+            model.settled[taken.conversation].insert(taken.command.cid, taken.order);
+        }
+        Op::Echo(index) => {
+            let Some(taken) = model.taken.get(index).cloned() else { return };
+            let conversation = CONVERSATIONS[taken.conversation];
+            let CommandKind::Send { text, .. } = &taken.command.what else { panic!() };
+            let echo = Arrival {
+                outgoing: true,
+                own_id: Some(taken.command.cid),
+                rev: 0,
+                sent_at: time(taken.order),
+                ..arrival(conversation, taken.order, text)
+            };
+            f.apply(vec![event(echo)]).await;
+            model.settled[taken.conversation].insert(taken.command.cid, taken.order);
+        }
+        Op::ReadHere(_) | Op::Send(_) | Op::Take(_) | Op::Requeue | Op::Restart => {}
+    }
+}
+
+/// What happens here.
+async fn step(f: &mut Fixture, model: &mut Model, op: Op) {
+    match op {
         Op::ReadHere(c) => {
             let id = f.conversation(CONVERSATIONS[c]).await;
             f.store.mark_read(id, None, Timestamp(T0)).await.unwrap();
@@ -158,27 +185,9 @@ async fn step(f: &mut Fixture, model: &mut Model, op: Op) {
                 }
             }
         }
-        Op::Answer(index) => {
-            let Some(taken) = model.taken.get(index).cloned() else { return };
-            f.apply(vec![sent(&taken.command, CONVERSATIONS[taken.conversation], taken.order)]).await;
-            model.settled[taken.conversation].insert(taken.command.cid, taken.order);
-        }
-        Op::Echo(index) => {
-            let Some(taken) = model.taken.get(index).cloned() else { return };
-            let conversation = CONVERSATIONS[taken.conversation];
-            let CommandKind::Send { text, .. } = &taken.command.what else { panic!() };
-            let echo = Arrival {
-                outgoing: true,
-                own_id: Some(taken.command.cid),
-                rev: 0,
-                sent_at: time(taken.order),
-                ..arrival(conversation, taken.order, text)
-            };
-            f.apply(vec![event(echo)]).await;
-            model.settled[taken.conversation].insert(taken.command.cid, taken.order);
-        }
         Op::Requeue => f.store.requeue_outbox(f.account).await.unwrap(),
         Op::Restart => f.restart().await,
+        op => told(f, model, op).await,
     }
 }
 
