@@ -2,11 +2,40 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 #![allow(missing_docs)]
 
+mod catching_up;
+mod client;
+mod logins;
 mod person;
+mod proxy;
 mod server;
 
 use person::Person;
 use server::{Kind, Server, Setup};
+
+/// The same test on both servers.
+macro_rules! both {
+    ($name:ident, $test:expr) => {
+        mod $name {
+            use super::*;
+
+            fn run(kind: Kind) {
+                let test: fn(Kind) = $test;
+                test(kind);
+            }
+
+            #[test]
+            fn on_prosody() {
+                run(Kind::Prosody);
+            }
+
+            #[test]
+            fn on_ejabberd() {
+                run(Kind::Ejabberd);
+            }
+        }
+    };
+}
+use both;
 
 fn two_people_talk(kind: Kind) {
     let Some(server) = Server::start(kind, Setup::default()) else { return };
