@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use wakeful::link::dial::{self, NetworkDialer};
 use wakeful::link::{Link, LinkParts, Settings as LinkSettings};
 use wakeful::model::{
-    AccountId, AccountState, AccountStatus, Addressed, CommandKind, ConversationId, Message,
-    MessageId, MessageState, Order, PageRow, Query, Scope, Secret, Signal, Statuses,
+    AccountId, AccountState, AccountStatus, Addressed, CommandKind, ConversationId, Message, MessageId, MessageState,
+    Order, PageRow, Query, Scope, Secret, Signal, Statuses,
 };
 use wakeful::proto::xmpp::{self, Xmpp};
 use wakeful::store::{self, Banner, BannerState, Draft, OutboxState, Store};
@@ -111,7 +111,8 @@ impl Client {
         settings.url = Some(self.account.url.clone());
         let entropy = Entropy::system();
         let shutdown = CancellationToken::new();
-        let dialer = dial::Settings { ca: self.account.ca.clone(), proxy: dial::Proxy::Direct, ..dial::Settings::default() };
+        let dialer =
+            dial::Settings { ca: self.account.ca.clone(), proxy: dial::Proxy::Direct, ..dial::Settings::default() };
         let parts = LinkParts {
             account: self.id,
             name: self.account.name.clone(),

@@ -422,6 +422,8 @@ fn make_certificates() -> Result<Certificates, rcgen::Error> {
     let mut ca = rcgen::CertificateParams::new(Vec::new())?;
     ca.distinguished_name.push(rcgen::DnType::CommonName, "wakeful test authority");
     ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    // ejabberd takes no certificate of the year 4096.
+    (ca.not_before, ca.not_after) = (rcgen::date_time_ymd(2024, 1, 1), rcgen::date_time_ymd(2044, 1, 1));
     ca.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
     let ca_certificate = ca.self_signed(&ca_key)?;
     let issuer = rcgen::Issuer::from_params(&ca, &ca_key);
@@ -429,6 +431,7 @@ fn make_certificates() -> Result<Certificates, rcgen::Error> {
     let names = ["localhost", "127.0.0.1", "127.0.0.2"].map(str::to_owned);
     let mut leaf = rcgen::CertificateParams::new(names)?;
     leaf.distinguished_name.push(rcgen::DnType::CommonName, "localhost");
+    (leaf.not_before, leaf.not_after) = (ca.not_before, ca.not_after);
     leaf.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     let certificate = leaf.signed_by(&key, &issuer)?;
     Ok(Certificates { ca: ca_certificate.pem(), leaf: certificate.pem(), key: key.serialize_pem() })

@@ -29,8 +29,10 @@ pub(super) struct Sync {
     pub(super) checked: bool,
     /// There is no archive, or it does not answer.
     pub(super) unavailable: bool,
-    /// Ids that came live since the last page was asked for.
+    /// Ids that came live since this began.
     live: Vec<(String, i64)>,
+    /// How many of them had come when the last page was asked for.
+    live_before: usize,
     /// Rows of ours that this catch-up looks for.
     looking: Vec<MessageId>,
 }
@@ -40,7 +42,11 @@ pub(super) struct Sync {
 pub(super) enum Purpose {
     CatchUp,
     Snapshot,
-    Hole { above: Option<String> },
+    Hole {
+        above: Option<String>,
+    },
+    /// Only the newest message's id, to see whether it is here.
+    Newest,
 }
 
 /// A page on its way.
@@ -51,6 +57,8 @@ pub(super) struct Query {
     after: Option<String>,
     /// The id to go on from is pruned; it goes on from its time.
     by_time: bool,
+    /// When the message before this page was, where that is known.
+    floor: Option<i64>,
     lo: Option<(String, i64)>,
     hi: Option<(String, i64)>,
     ids: Vec<String>,
@@ -81,6 +89,7 @@ impl Xmpp {
         }
         if !available {
             sync.unavailable = true;
+            self.session.newest_here |= archive == self.me;
             return self.consider_caught_up();
         }
         let ours = self.durable.unseen.iter().filter(|unseen| unseen.archive == archive);
@@ -95,15 +104,19 @@ impl Xmpp {
 
     fn query(&mut self, archive: &str, purpose: Purpose, after: Option<String>, by_time: bool) {
         if let Some(sync) = self.session.syncs.get_mut(archive).filter(|_| purpose == Purpose::CatchUp) {
-            sync.live.clear();
+            sync.live_before = sync.live.len();
         }
         let queryid = self.names.id();
-        let size = if purpose == Purpose::Snapshot { SNAPSHOT } else { self.settings.page };
+        let size = match purpose {
+            Purpose::Snapshot => SNAPSHOT,
+            Purpose::Newest => 1,
+            Purpose::CatchUp | Purpose::Hole { .. } => self.settings.page,
+        };
         let mut set = Tag::new("set", ns::RSM).child(Tag::plain("max").text(size.to_string()));
         match (&purpose, &after) {
             (Purpose::CatchUp, Some(after)) if !by_time => set = set.child(Tag::plain("after").text(after)),
             (Purpose::CatchUp, _) => {}
-            (Purpose::Snapshot, _) => set = set.child(Tag::plain("before")),
+            (Purpose::Snapshot | Purpose::Newest, _) => set = set.child(Tag::plain("before")),
             (Purpose::Hole { above }, _) => {
                 set = set.child(Tag::plain("before").text(above.as_deref().unwrap_or_default()));
             }
@@ -118,7 +131,9 @@ impl Xmpp {
         let about = About::Archive(queryid.clone());
         self.ask("set", to.as_deref(), payload.child(set), about, PATIENCE);
         let archive = archive.to_owned();
-        let query = Query { archive, purpose, after, by_time, lo: None, hi: None, ids: Vec::new() };
+        let row = self.durable.archives.get(&archive).filter(|row| purpose == Purpose::CatchUp && row.last == after);
+        let floor = row.map(|row| row.at);
+        let query = Query { archive, purpose, after, by_time, floor, lo: None, hi: None, ids: Vec::new() };
         self.session.queries.insert(queryid, query);
     }
 
@@ -150,11 +165,18 @@ impl Xmpp {
             _ if self.session.caught_up => Origin::Live,
             _ => Origin::CatchUp,
         };
+        let live = self.session.syncs.get(&archive).and_then(|sync| sync.live.iter().find(|(known, _)| known == id));
+        let mut at = stanzas::time_of_id(id).unwrap_or(at);
         if let Some(query) = self.session.queries.get_mut(&queryid) {
+            let floor = query.hi.as_ref().map(|(_, at)| *at).or(query.floor);
+            at = live.map_or_else(|| stanzas::not_before(at, floor), |(_, at)| Timestamp(*at));
             let end = (id.to_owned(), at.ms());
             query.lo.get_or_insert_with(|| end.clone());
             query.hi = Some(end);
             query.ids.push(id.to_owned());
+            if query.purpose == Purpose::Newest {
+                return;
+            }
         }
         self.on_message(message, &Via::Archive { archive, id: id.to_owned(), at, origin });
     }
@@ -175,6 +197,7 @@ impl Xmpp {
                 self.end_sync(&query);
             }
             Purpose::Hole { above } => self.say_span(&query, above, complete || query.lo.is_none(), false),
+            Purpose::Newest => self.on_newest(query.hi.map(|(id, _)| id)),
         }
     }
 
@@ -223,7 +246,8 @@ impl Xmpp {
         sync.running = false;
         sync.synced = true;
         sync.checked = true;
-        let live: Vec<_> = sync.live.drain(..).filter(|(id, _)| !query.ids.contains(id)).collect();
+        let live: Vec<_> =
+            sync.live.drain(..).skip(sync.live_before).filter(|(id, _)| !query.ids.contains(id)).collect();
         let looked = std::mem::take(&mut sync.looking);
         for (id, at) in live {
             self.extend(archive, &id, at);
@@ -231,8 +255,30 @@ impl Xmpp {
         // What was looked for and is not there either waits in the outbox or is not archived by this server.
         let flying: Vec<_> = self.flight.queue.iter().filter_map(|s| s.row.as_ref().map(|row| row.cid)).collect();
         self.durable.unseen.retain(|unseen| !looked.contains(&unseen.cid) || flying.contains(&unseen.cid));
+        if query.archive == self.me {
+            self.session.newest_here = true;
+            self.session.awaited = None;
+        }
         self.consider_caught_up();
         self.pump();
+    }
+
+    /// The newest message of a resumed session's archive: replayed already, or awaited for a moment. Servers answer pings
+    /// while the replay is still under way.
+    fn on_newest(&mut self, id: Option<String>) {
+        let last = self.durable.archives.get(&self.me).and_then(|row| row.last.as_ref());
+        if id.is_none() || last == id.as_ref() {
+            self.session.newest_here = true;
+            return self.consider_caught_up();
+        }
+        self.session.awaited = id.zip(self.in_time(1));
+    }
+
+    /// What was awaited has not come: the archive has it.
+    pub(super) fn on_archive_time(&mut self, now: std::time::Instant) {
+        if self.session.awaited.take_if(|(_, until)| *until <= now).is_some() {
+            self.sync(&self.me.clone());
+        }
     }
 
     fn on_archive_error(&mut self, query: &Query, answer: &Element) {
@@ -248,7 +294,12 @@ impl Xmpp {
                     self.say_span(query, above.clone(), true, false);
                 }
             }
+            Purpose::Newest => {
+                self.session.newest_here = true;
+                self.consider_caught_up();
+            }
             Purpose::CatchUp | Purpose::Snapshot => {
+                self.session.newest_here |= query.archive == self.me;
                 let sync = self.session.syncs.entry(query.archive.clone()).or_default();
                 sync.running = false;
                 sync.unavailable = true;
@@ -294,6 +345,10 @@ impl Xmpp {
             at_end: true,
         };
         self.event(Event::Span(span));
+        if archive == self.me && self.session.awaited.take_if(|(awaited, _)| awaited == id).is_some() {
+            self.session.newest_here = true;
+            self.consider_caught_up();
+        }
     }
 
     /// A resumed session: what was whole stays whole; the rest goes on where it was.
@@ -304,7 +359,10 @@ impl Xmpp {
         for archive in archives {
             let whole = self.durable.archives.get(&archive).is_some_and(|row| row.whole);
             if whole && self.has_archive(&archive) {
-                self.session.syncs.insert(archive, Sync { synced: true, ..Sync::default() });
+                self.session.syncs.insert(archive.clone(), Sync { synced: true, ..Sync::default() });
+                if archive == self.me {
+                    self.query(&archive, Purpose::Newest, None, false);
+                }
             } else {
                 self.sync(&archive);
             }
@@ -316,7 +374,7 @@ impl Xmpp {
 
     /// Everything that was missed is here: say so, once a connection.
     pub(super) fn consider_caught_up(&mut self) {
-        if self.session.caught_up || !self.session.fenced {
+        if self.session.caught_up || !self.session.fenced || !self.session.newest_here {
             return;
         }
         let settled = |archive: &str| {

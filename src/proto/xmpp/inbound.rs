@@ -93,9 +93,27 @@ impl Xmpp {
         self.on_message(message, &Via::Live);
     }
 
+    /// Live messages follow one another in their archive's order.
+    fn steady(&self, mut place: Place, via: &Via) -> Place {
+        if matches!(via, Via::Archive { .. }) {
+            return place;
+        }
+        match place.id.as_deref().and_then(stanzas::time_of_id) {
+            Some(at) => place.at = at,
+            None if place.id.is_some() => {
+                let row = self.durable.archives.get(&place.archive);
+                let whole = self.session.syncs.get(&place.archive).is_some_and(|sync| sync.synced);
+                place.at = stanzas::not_before(place.at, row.filter(|_| whole).map(|row| row.at));
+            }
+            None => {}
+        }
+        place
+    }
+
     /// A message that came by a trusted way.
     pub(super) fn on_message(&mut self, message: &Element, via: &Via) {
         let Some(place) = self.place(message, via) else { return self.refuse() };
+        let place = self.steady(place, via);
         if place.outgoing
             && let Some(cid) = stanzas::own_id(message)
         {

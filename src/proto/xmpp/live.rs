@@ -47,6 +47,7 @@ impl Xmpp {
         if self.confirm_at.take_if(|at| *at <= now).is_some() {
             self.confirm();
         }
+        self.on_archive_time(now);
         self.on_unanswered(now);
         self.on_room_time(now);
     }

@@ -301,7 +301,8 @@ impl Machine for Xmpp {
     fn poll_timeout(&self) -> Option<Instant> {
         let asked = self.session.asks.values().filter_map(|ask| ask.until).min();
         let rooms = self.rooms.values().filter_map(|room| room.again_at).min();
-        [asked, rooms, self.confirm_at].into_iter().flatten().min()
+        let awaited = self.session.awaited.as_ref().map(|(_, until)| *until);
+        [asked, rooms, self.confirm_at, awaited].into_iter().flatten().min()
     }
 }
 

@@ -91,6 +91,10 @@ pub(super) struct Session {
     pub(super) present: bool,
     /// The replay after `<resumed/>` is over, or there was none.
     pub(super) fenced: bool,
+    /// The newest message of our archive is here.
+    pub(super) newest_here: bool,
+    /// The id that is awaited, and until when.
+    pub(super) awaited: Option<(String, Instant)>,
     pub(super) told_active: Option<bool>,
     /// The count of theirs that we acknowledged last.
     pub(super) told_h: u32,

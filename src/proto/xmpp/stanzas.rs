@@ -28,6 +28,23 @@ pub(super) fn stanza_id(message: &Element, by: &str) -> Option<String> {
     genuine.filter_map(|id| id.attr("id")).find(|id| !id.is_empty()).map(str::to_owned)
 }
 
+/// The time in an archive id that is one: ejabberd's are microseconds since the epoch. It tells the same of a message
+/// whichever way it comes.
+pub(super) fn time_of_id(id: &str) -> Option<Timestamp> {
+    let digits = id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_digit());
+    let micros = id.parse::<i64>().ok().filter(|_| digits)?;
+    (1_500_000_000_000_000..4_000_000_000_000_000).contains(&micros).then_some(Timestamp(micros / 1_000))
+}
+
+/// A time that does not fall behind the message before it. Stamps may know only seconds (Prosody), and clocks differ; what
+/// is further apart was not told in order.
+pub(super) fn not_before(at: Timestamp, floor: Option<i64>) -> Timestamp {
+    match floor {
+        Some(floor) if at.ms() < floor && floor - at.ms() < 10_000 => Timestamp(floor),
+        _ => at,
+    }
+}
+
 /// The id its sender chose: the one that changes and markers refer to.
 pub(super) fn sender_ref(message: &Element) -> Option<String> {
     let id = message.attr("id").filter(|id| !id.is_empty() && id.len() <= 512);
@@ -104,6 +121,14 @@ mod tests {
         let xml = "<message xmlns='jabber:client'><fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:reply:0'>\
                    <body start='0' end='5'/></fallback></message>";
         assert_eq!(without_fallback(&parse(xml).unwrap(), "> ü😀\nok"), "ok");
+    }
+
+    #[test]
+    fn an_id_that_is_a_time_tells_it_and_a_stamp_of_seconds_does_not_fall_behind() {
+        assert_eq!(time_of_id("1795511773298082"), Some(Timestamp(1_795_511_773_298)));
+        assert_eq!(time_of_id("Y6Bvzj1kUErwa485"), None);
+        assert_eq!(not_before(Timestamp(10_000), Some(10_700)), Timestamp(10_700));
+        assert_eq!(not_before(Timestamp(10_000), Some(99_000)), Timestamp(10_000));
     }
 
     #[test]
