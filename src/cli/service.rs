@@ -2,10 +2,10 @@
 
 #[cfg(target_os = "linux")]
 #[path = "service/systemd.rs"]
-mod manager;
+mod native;
 #[cfg(target_os = "macos")]
 #[path = "service/launchd.rs"]
-mod manager;
+mod native;
 
 use super::{Fault, Global, output};
 use crate::platform::StateLock;
@@ -63,16 +63,16 @@ pub(super) fn run(global: &Global, args: Args) -> anyhow::Result<()> {
     match args.what {
         What::Install { no_start } => install(global, no_start),
         What::Uninstall => {
-            let file = manager::file()?;
-            manager::stop()?;
+            let file = native::file()?;
+            native::stop()?;
             remove(&file)?;
-            manager::forget()?;
+            native::forget()?;
             output::hint(format!("{} is removed; messages and accounts stay", file.display()));
             Ok(())
         }
         What::Status { json } => {
-            let file = manager::file()?;
-            let (active, enabled) = manager::state()?;
+            let file = native::file()?;
+            let (active, enabled) = native::state()?;
             let state = State { installed: file.exists(), file, active, enabled };
             if json {
                 return output::json(&state);
@@ -87,21 +87,21 @@ pub(super) fn run(global: &Global, args: Args) -> anyhow::Result<()> {
 
 fn install(global: &Global, no_start: bool) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("finding our own program")?;
-    let file = manager::file()?;
+    let file = native::file()?;
     let home = std::env::var_os("WAKEFUL_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
-    write(&file, &manager::render(&program, home.as_deref())?)?;
+    write(&file, &native::render(&program, home.as_deref())?)?;
     output::hint(format!("wrote {}", file.display()));
     if no_start {
         return Ok(());
     }
-    let (active, _) = manager::state()?;
+    let (active, _) = native::state()?;
     if !active && let Some(pid) = StateLock::holder(&global.paths.lock_file()) {
         let process = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
         let text =
             format!("a daemon{process} runs already, outside the service manager: `wakeful stop`, then install again");
         return Err(Fault::Usage(text).into());
     }
-    manager::start(&file)?;
+    native::start(&file)?;
     output::hint("the daemon runs, and will at every login");
     Ok(())
 }

@@ -56,7 +56,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("sasl", &["proto"]),
     ("toml_edit", &["config"]),
     ("daemonize", &["platform"]),
-    ("listenfd", &["platform"]),
+    ("listenfd", &["platform", "cli"]),
     ("sd_notify", &["platform"]),
 ];
 
