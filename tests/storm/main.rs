@@ -1,7 +1,10 @@
 //! 100,000 clients after a server's outage: the real supervisor of each, in simulated time. How many connect in the
-//! worst second, how many connects are wasted, and when all are back, counted from the moment at which the server is back; beside no jitter and a fixed cap of 60 s.
+//! worst second, how many connects are wasted, and when all are back, counted from the moment at which the server is
+//! back; beside no jitter and a fixed cap of 60 s.
 //!
 //! `WAKEFUL_STORM_CLIENTS` and `WAKEFUL_STORM_OUTAGE` (seconds) choose another size; `tests/long/storm` runs the large ones.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
+#![allow(missing_docs, unreachable_pub, reason = "nobody imports a test")]
 
 mod crowd;
 

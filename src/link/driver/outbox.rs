@@ -103,6 +103,7 @@ impl Outbox {
             }
         };
         tokio::select! {
+            biased;
             done = answer => Some(done),
             () = bell => None,
         }
