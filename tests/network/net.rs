@@ -140,7 +140,7 @@ impl Net {
     /// IPv6 packets vanish, IPv4 works: the broken dual stack that many homes have.
     pub(crate) fn kill_ipv6(&self) {
         self.server
-            .nft("table ip6 wakeful6 { chain in { type filter hook input priority 0; meta l4proto tcp drop; } }\n");
+            .nft("table ip6 wakeful6 {\n chain in { type filter hook input priority 0; meta l4proto tcp drop; }\n}\n");
     }
 
     /// Takes the client's cable out, or puts it back.
