@@ -25,6 +25,8 @@ pub(super) struct Subscriptions {
 #[derive(Debug)]
 struct Subscription {
     after: Seq,
+    /// The client named the point itself: whether it is still kept, or ever was, is not known yet.
+    unchecked: bool,
     account: Option<AccountId>,
     conversation: Option<ConversationId>,
     kinds: Vec<FeedKind>,
@@ -32,6 +34,10 @@ struct Subscription {
 }
 
 impl Subscription {
+    fn is_behind(&self, head: Seq) -> bool {
+        self.unchecked || self.after < head
+    }
+
     fn wants(&self, item: &FeedItem) -> bool {
         self.account.is_none_or(|account| account == item.account)
             && self.conversation.is_none_or(|conversation| Some(conversation) == item.conversation)
@@ -44,10 +50,10 @@ impl Subscriptions {
         Self { limit, last: 0, open: BTreeMap::new() }
     }
 
-    /// Some subscription has not been told of all changes up to `head`, or stands beyond it: its client knew another
-    /// database.
+    /// Some subscription has not been told of all changes up to `head`. One may well stand beyond it: what is on disk
+    /// can be read before it is announced.
     pub(super) fn behind(&self, head: Seq) -> bool {
-        self.open.values().any(|subscription| subscription.after != head)
+        self.open.values().any(|subscription| subscription.is_behind(head))
     }
 }
 
@@ -68,7 +74,8 @@ impl Desk {
         let after = ask.after.unwrap_or(head);
         self.subscriptions.last += 1;
         let subscription = self.subscriptions.last;
-        let open = Subscription { after, account, conversation, kinds: ask.kinds, fleeting: ask.fleeting };
+        let unchecked = ask.after.is_some();
+        let open = Subscription { after, unchecked, account, conversation, kinds: ask.kinds, fleeting: ask.fleeting };
         self.subscriptions.open.insert(subscription, open);
         value(&Subscribed { subscription, seq: after })
     }
@@ -83,15 +90,13 @@ impl Desk {
     /// The next lines for the subscription that is furthest behind.
     pub(super) async fn pump(&mut self) -> Vec<u8> {
         let head = *self.hall.store.feed().borrow();
-        let furthest = self.subscriptions.open.iter().filter(|(_, subscription)| subscription.after != head);
+        let furthest = self.subscriptions.open.iter_mut().filter(|(_, subscription)| subscription.is_behind(head));
         let furthest = furthest.min_by_key(|(_, subscription)| subscription.after);
         let Some((&number, subscription)) = furthest else { return Vec::new() };
         let after = subscription.after;
-        if after > head {
-            return self.resync(number);
-        }
+        subscription.unchecked = false;
         match self.hall.store.changes(after, CHANGES).await {
-            Ok(items) => self.events(number, after, items).await,
+            Ok(items) => self.events(number, head.max(after), items).await,
             Err(StoreError::Invalid(_)) => self.resync(number),
             Err(error) => {
                 tracing::warn!(%error, "changes cannot be read");
@@ -109,9 +114,9 @@ impl Desk {
         wire::notification_line(&Notification::Resync(Resync { subscription: number, seq }))
     }
 
-    async fn events(&mut self, number: u64, after: Seq, items: Vec<FeedItem>) -> Vec<u8> {
-        let head = *self.hall.store.feed().borrow();
-        let upto = items.last().map_or(head.max(after), |item| item.seq);
+    /// `head` is from before the items were read: what was committed since is not among them.
+    async fn events(&mut self, number: u64, head: Seq, items: Vec<FeedItem>) -> Vec<u8> {
+        let upto = items.last().map_or(head, |item| item.seq);
         let Some(subscription) = self.subscriptions.open.get_mut(&number) else { return Vec::new() };
         subscription.after = if crate::mutant("subscription-skips") { Seq(upto.0 + 1) } else { upto };
         let wanted: Vec<FeedItem> = items.into_iter().filter(|item| subscription.wants(item)).collect();

@@ -123,3 +123,32 @@ async fn typing_is_told_to_those_who_asked_for_it() {
     assert_eq!((told.account.as_str(), told.what), ("ann", what));
     assert_eq!(told.conversation.unwrap().name, "team");
 }
+
+/// What is on disk can be read before it is announced: a subscriber that is as fast as the writer stands there often.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_as_fast_as_the_writer_gets_each_change_once_and_is_never_sent_back() {
+    const MESSAGES: u64 = 600;
+    let mut house = House::new().await;
+    let client = house.client().await;
+    let ask = Subscribe { after: Some(Seq(0)), kinds: vec![FeedKind::Message], ..Subscribe::default() };
+    let mut subscription = client.subscribe(ask).await.unwrap();
+    let writing = async {
+        for number in 1..=MESSAGES {
+            house.arrive("c", number..number + 1).await;
+        }
+    };
+    let reading = async {
+        let mut seen = Vec::new();
+        while seen.len() < usize::try_from(MESSAGES).unwrap() {
+            match subscription.next().await.unwrap().unwrap() {
+                Notification::Event(event) => seen.push(event.seq),
+                other => panic!("{other:?}"),
+            }
+        }
+        seen
+    };
+    let ((), seen) = tokio::time::timeout(std::time::Duration::from_secs(60), async { tokio::join!(writing, reading) })
+        .await
+        .expect("every change comes");
+    assert!(seen.is_sorted_by(|a, b| a < b), "a change came twice or out of order");
+}
