@@ -27,7 +27,9 @@ pub(super) fn run(global: &Global, _args: &Args) -> anyhow::Result<()> {
     super::block_on(async {
         let lock = global.paths.lock_file();
         match attach(global).await {
-            Ok(client) => drop(client.call(Shutdown {}).await.map_err(explain)?),
+            Ok(client) => {
+                client.call(Shutdown {}).await.map_err(explain)?;
+            }
             Err(error) => {
                 let Some(pid) = StateLock::holder(&lock) else { return Err(error) };
                 let process = pid.map(|pid| format!("process {pid}")).unwrap_or_else(|| "a process".into());
