@@ -14,14 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 /// The hub: a small message server for one machine or a few people.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: HubCommand,
 }
 
 /// What the hub can be told.
 #[derive(Debug, Subcommand)]
-pub enum HubCommand {
+pub(super) enum HubCommand {
     /// Serves until it is interrupted.
     Run(RunArgs),
     /// People and their devices.
@@ -34,7 +34,7 @@ pub enum HubCommand {
 
 /// Arguments of `hub run`.
 #[derive(Debug, clap::Args)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     /// Where to listen; port 0 takes a free one, which is printed.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7750")]
     listen: SocketAddr,
@@ -54,7 +54,7 @@ pub struct RunArgs {
 
 /// What can be done about users. Works also beside a running hub.
 #[derive(Debug, Subcommand)]
-pub enum UserCommand {
+pub(super) enum UserCommand {
     /// Adds a user, or another device to a user who is there; prints the device's token, once.
     Add {
         /// Their id: 1 to 64 letters, digits, `_` or `-`.
@@ -89,7 +89,7 @@ struct Listed<'a> {
 ///
 /// # Errors
 /// In words that say what to do; a usage error for an address that is not safe to listen on.
-pub fn run(_global: &Global, args: Args) -> anyhow::Result<()> {
+pub(super) fn run(_global: &Global, args: Args) -> anyhow::Result<()> {
     match args.command {
         HubCommand::Run(args) => serve(args),
         HubCommand::User { command: UserCommand::Add { name, data, device } } => {
