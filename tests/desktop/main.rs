@@ -14,6 +14,7 @@ mod support;
 mod backend;
 mod binary;
 mod bus;
+mod figures;
 mod journey;
 mod monitor;
 mod programmable;

@@ -26,6 +26,7 @@ pub enum Seen {
 #[derive(Clone, Debug)]
 pub struct Notify {
     pub at: Instant,
+    pub wall: wakeful::model::Timestamp,
     pub sender: String,
     pub app: String,
     pub replaces: u32,
@@ -128,8 +129,8 @@ fn read(message: &zbus::Message) -> Option<Seen> {
             let (app, replaces, icon, summary, body, actions, hints, timeout): Arguments = body.deserialize().ok()?;
             let hints = hints.into_iter().map(|(name, value)| (name, plain(&value))).collect();
             let sender = header.sender()?.to_string();
-            let at = Instant::now();
-            Some(Seen::Notify(Notify { at, sender, app, replaces, icon, summary, body, actions, hints, timeout }))
+            let (at, wall) = (Instant::now(), wakeful::world::Clock::system().wall());
+            Some(Seen::Notify(Notify { at, wall, sender, app, replaces, icon, summary, body, actions, hints, timeout }))
         }
         (Type::MethodCall, "CloseNotification") => body.deserialize().ok().map(Seen::Close),
         (Type::Signal, "Update") => {
