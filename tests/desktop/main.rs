@@ -17,6 +17,7 @@ mod bus;
 mod figures;
 mod journey;
 mod monitor;
+mod portable;
 mod programmable;
 mod screen;
 mod servers;

@@ -202,7 +202,10 @@ impl Session {
             }
             _ => None,
         };
-        if let (Some(error @ DesktopError::Silent), Server::Up(name)) = (error, &self.server) {
+        // Whoever asked waits for `Up` now: it must come, also from a server that answers again without having left.
+        if let (Some(error @ (DesktopError::Silent | DesktopError::Absent(_))), Server::Up(name)) =
+            (error, &self.server)
+        {
             self.trip(name.clone(), &error);
         }
     }

@@ -12,13 +12,14 @@ mod screen;
 mod show;
 #[cfg(test)]
 mod table;
+mod take;
 
 pub use input::{Candidate, Input, Output, Place};
 pub use note::{Line, Note};
 pub use screen::Slot;
 
 use super::decision::{Decision, Verdict, Why};
-use super::desktop::{Closed, Shown};
+use super::desktop::Closed;
 use super::settings::Settings;
 use crate::machine::Machine;
 use crate::model::{ConversationId, MessageId};
@@ -116,73 +117,6 @@ impl Rules {
         found
     }
 
-    fn candidate(&mut self, now: Instant, candidate: Candidate) {
-        if self.tracks(candidate.message) || self.flying(candidate.message) {
-            return;
-        }
-        self.accounts.insert(candidate.place.account_name.clone());
-        if candidate.catch_up {
-            let until = now.checked_add(self.world.settings.catch_up).unwrap_or(now);
-            self.world.catching.entry(candidate.place.account).or_insert(until);
-        }
-        let item = Item::new(candidate, now);
-        match item.candidate.shown {
-            Some(_) if self.server.is_none() => {
-                self.before.insert(item.candidate.message, item);
-            }
-            _ => {
-                let (message, shown) = (item.candidate.message, item.candidate.shown.clone());
-                self.take_in(now, item);
-                self.close_left_over(shown.filter(|_| !self.tracks(message)));
-            }
-        }
-    }
-
-    /// Judges one and puts it where it belongs.
-    fn take_in(&mut self, now: Instant, mut item: Item) {
-        let judgement = self.world.judge(now, item.since, &item.candidate);
-        let shown = item.candidate.shown.take();
-        match (judgement, shown) {
-            (Judgement::Drop(why), _) => self.drop_candidate(now, &item.candidate, why),
-            (_, Some(shown)) if Some(&shown.server) == self.server.as_ref() => self.restore(now, shown, item),
-            (Judgement::Hold(why, until), _) => {
-                self.tell_held(now, &mut item, why);
-                self.wake_at(until);
-                self.queue.insert(item);
-            }
-            (Judgement::Show, _) => {
-                item.ready = true;
-                self.queue.insert(item);
-            }
-        }
-    }
-
-    /// It is still on the same server's screen: it is written again in its place, without a sound.
-    fn restore(&mut self, now: Instant, shown: Shown, item: Item) {
-        let conversation = item.candidate.place.conversation;
-        let slot = match self.screen.slot_of(shown.id) {
-            Some(slot) if slot == Slot::Conversation(conversation) => slot,
-            None if !self.screen.cards.contains_key(&Slot::Conversation(conversation)) => {
-                Slot::Conversation(conversation)
-            }
-            Some(Slot::Conversation(_)) => self.merge_into_summary(now, &shown),
-            _ => Slot::Summary,
-        };
-        self.decide(now, &item.candidate, Verdict::Shown, Why::Again);
-        self.screen.put(now, slot, shown, false, &[item]);
-        if let Some(card) = self.screen.cards.get_mut(&slot) {
-            card.refresh = Some(now);
-        }
-    }
-
-    /// One notice with messages of several conversations was a summary.
-    fn merge_into_summary(&mut self, now: Instant, shown: &Shown) -> Slot {
-        if let Some(card) = self.screen.slot_of(shown.id).and_then(|slot| self.screen.take(slot)) {
-            self.screen.adopt(now, Slot::Summary, card);
-        }
-        Slot::Summary
-    }
-
     /// Judges everything that waits anew.
     fn rejudge(&mut self, now: Instant) {
         self.deadline = None;
@@ -260,43 +194,6 @@ impl Rules {
         let gone: Vec<_> = cards.filter(|seen| muted(&self.world, &seen.place)).map(|seen| seen.message).collect();
         for message in gone {
             self.gone(now, message, Why::Muted);
-        }
-    }
-
-    fn up(&mut self, now: Instant, server: String) {
-        (self.server, self.down) = (Some(server.clone()), false);
-        let lost: Vec<Slot> =
-            self.screen.cards.iter().filter(|(_, card)| card.shown.server != server).map(|(s, _)| *s).collect();
-        for slot in lost {
-            self.lose(now, slot);
-        }
-        let mut left_over = Vec::new();
-        for item in std::mem::take(&mut self.before).into_values() {
-            let (message, shown) = (item.candidate.message, item.candidate.shown.clone());
-            self.take_in(now, item);
-            left_over.extend(shown.filter(|_| !self.tracks(message)));
-        }
-        left_over.dedup();
-        self.close_left_over(left_over);
-        self.rejudge(now);
-    }
-
-    /// The server that had it is gone: what is still unread comes back, without a sound.
-    fn lose(&mut self, now: Instant, slot: Slot) {
-        let Some(card) = self.screen.take(slot) else { return };
-        for candidate in card.seen.into_values() {
-            let mut item = Item::new(candidate, now);
-            item.again = true;
-            self.take_in(now, item);
-        }
-    }
-
-    /// What this server still shows and nobody wants.
-    fn close_left_over(&mut self, shown: impl IntoIterator<Item = Shown>) {
-        for shown in shown {
-            if Some(&shown.server) == self.server.as_ref() && self.screen.slot_of(shown.id).is_none() {
-                self.outputs.push_back(Output::Close(shown.id));
-            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! it replaces, `close ID`; `♪` marks one with a sound. A verdict is `NUMBER VERDICT REASON` for the messages in the
 //! order in which they came.
 
+mod any;
 mod arrival;
 mod disturb;
 mod flood;

@@ -98,6 +98,7 @@ impl Stage {
             "down" => self.tell(Input::Down),
             "up" => self.up(argument),
             "answers" => self.answers(argument),
+            "healthy" => self.answers.clear(),
             "dismiss" => self.tell(Input::Closed(argument.parse().unwrap(), Closed::Dismissed)),
             "expire" => self.tell(Input::Closed(argument.parse().unwrap(), Closed::Expired)),
             "restart" => self.restart(argument),
