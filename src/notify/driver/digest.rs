@@ -159,6 +159,7 @@ impl Driver {
             read: message.state == MessageState::Read,
             retracted: message.retracted,
             shown,
+            uncertain: banner.state == BannerState::Due && banner.due_at < self.started,
         };
         self.tell(Input::Candidate(Box::new(candidate)));
         Ok(())

@@ -51,6 +51,8 @@ pub(super) struct Driver {
     capabilities: Capabilities,
     server: Option<String>,
     seq: Seq,
+    /// When this task began.
+    started: Timestamp,
     /// Everything on disk has to be looked at again.
     stale: bool,
     places: BTreeMap<ConversationId, Arc<Place>>,
@@ -73,7 +75,7 @@ impl Driver {
     pub(super) fn new(parts: NotifyParts) -> Self {
         let NotifyParts { store, desktop, attention, signals, clock, entropy, settings, asks, shutdown } = parts;
         let feed = store.feed();
-        let rules = Rules::new(settings.borrow().clone());
+        let (rules, started) = (Rules::new(settings.borrow().clone()), clock.wall());
         Self {
             store,
             desktop,
@@ -91,6 +93,7 @@ impl Driver {
             capabilities: Capabilities::default(),
             server: None,
             seq: Seq::default(),
+            started,
             stale: true,
             places: BTreeMap::new(),
             records: Vec::new(),

@@ -55,6 +55,8 @@ pub struct Candidate {
     pub retracted: bool,
     /// It was on screen when the daemon stopped.
     pub shown: Option<Shown>,
+    /// It was due when the daemon stopped and may have been shown: no sound, whatever becomes of it.
+    pub uncertain: bool,
 }
 
 /// What can happen to the rules.

@@ -23,7 +23,7 @@ pub(super) struct Item {
 
 impl Item {
     pub(super) fn new(candidate: Candidate, since: Instant) -> Self {
-        let again = candidate.shown.is_some();
+        let again = (candidate.shown.is_some() || candidate.uncertain) && !crate::mutant("banner-repeated-loudly");
         Self { candidate, since, again, ready: false, told: None }
     }
 }

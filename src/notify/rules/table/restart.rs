@@ -11,11 +11,11 @@ pub(super) const TABLE: &[Situation] = &[
         "1 shown again",
     ),
     (
-        "killed between the call and its record: one repeat",
+        "killed between the call and its record: one repeat, without a sound",
         "ann: hi\nwait 5\nrestart lost",
         "0 new 1 ann | hi ♪
-         5 new 2 ann | hi ♪",
-        "1 shown wanted",
+         5 new 2 ann | hi",
+        "1 shown again",
     ),
     ("killed before the call", "down\nann: hi\nrestart", "0 wake\n0 new 1 ann | hi ♪", "1 shown wanted"),
     (

@@ -208,6 +208,7 @@ impl Stage {
             read: words.contains(&"read"),
             retracted: false,
             shown: None,
+            uncertain: false,
         }
     }
 
@@ -253,6 +254,7 @@ impl Stage {
         }
         self.tell_quietly(Input::Choices(self.choices.clone()));
         for mut candidate in self.candidates.clone() {
+            candidate.uncertain = self.rows.get(&candidate.message) == Some(&BannerState::Due);
             candidate.shown = match self.rows.get(&candidate.message) {
                 Some(BannerState::Shown { server, id } | BannerState::Withdrawn { server, id }) => {
                     Some(Shown { server: server.clone(), id: *id })
