@@ -34,6 +34,7 @@ const WAL_KEEP: i64 = 8 << 20;
 /// [`DbError::Newer`] and [`DbError::Corrupt`] leave the file as it was; [`DbError::Disk`] may be tried again.
 pub fn open(path: &Path, settings: &Settings, migrations: &Migrations<'_>) -> Result<Connection, DbError> {
     create(path)?;
+    let _turn = turn(path)?;
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| DbError::sqlite("opening", Some(path), &error))?;
     set_up(conn, Some(path), settings, migrations)
@@ -94,6 +95,19 @@ fn create(path: &Path) -> Result<(), DbError> {
             .map(drop)
             .map_err(failed),
     }
+}
+
+/// One process sets a file up at a time: two that migrate at once would both make the first table. The folder is
+/// locked, since closing a further descriptor of the file itself would drop SQLite's own locks.
+fn turn(path: &Path) -> Result<Option<fs::File>, DbError> {
+    if crate::mutant("open-without-turn") {
+        return Ok(None);
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let locked = fs::File::open(dir).and_then(|dir| dir.lock().map(|()| dir));
+    locked
+        .map(Some)
+        .map_err(|error| DbError::Disk { intent: format!("locking {}", dir.display()), cause: error.to_string() })
 }
 
 fn set_up(
@@ -174,6 +188,24 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn many_who_open_a_new_file_at_once_all_find_it_migrated() {
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("a.db");
+            let start = std::sync::Barrier::new(4);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        start.wait();
+                        let conn = open(&path, &Settings::default(), &Migrations::from_slice(&ONE)).unwrap();
+                        conn.execute("INSERT INTO t VALUES (1)", []).unwrap();
+                    });
+                }
+            });
+        }
     }
 
     #[test]

@@ -4,38 +4,30 @@
 # A program (or file), the package that has it, the suites that need it.
 needs() {
   cat <<'X'
-cc                                 build-essential      *
-git                                git                  layering
-python3                            python3              *
-/usr/lib/python3/dist-packages/venv-is-part-of-python3-venv python3-venv xmpp
-dbus-daemon                        dbus-daemon          desktop e2e platform
-dbus-run-session                   dbus                 desktop
-busctl                             systemd              desktop service
-Xvfb                               xvfb                 desktop
-dunst                              dunst                desktop
-/usr/lib/x86_64-linux-gnu/xfce4/notifyd/xfce4-notifyd xfce4-notifyd desktop
-/usr/lib/notification-daemon/notification-daemon notification-daemon desktop
-/usr/lib/mate-notification-daemon/mate-notification-daemon mate-notification-daemon desktop
-lxqt-notificationd                 lxqt-notificationd   desktop
-/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf fonts-noto-color-emoji desktop
-notify-send                        libnotify-bin        desktop
-import                             imagemagick          desktop
-xdotool                            xdotool              desktop
-jq                                 jq                   desktop
-gdbus                              libglib2.0-bin       desktop
-/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core desktop
-gnome-keyring-daemon               gnome-keyring        desktop
-/usr/lib/systemd/user/dbus.service dbus-user-session    service
-setpriv                            util-linux           service xmpp network
-systemd-analyze                    systemd              service
-/usr/bin/prosody                   prosody              xmpp network
-/usr/sbin/ejabberdctl              ejabberd             xmpp
-openssl                            openssl              xmpp network
-ip                                 iproute2             network
-nft                                nftables             network
-tinyproxy                          tinyproxy            network
-faketime                           faketime             network store
-mkfs.ext4                          e2fsprogs            store
+cc                                                            build-essential           *
+git                                                           git                       layering
+python3                                                       python3                   *
+/usr/lib/python3/dist-packages/venv-is-part-of-python3-venv   python3-venv              xmpp
+dbus-daemon                                                   dbus-daemon               desktop service
+dbus-run-session                                              dbus-daemon               service
+busctl                                                        systemd                   desktop service
+gdbus                                                         libglib2.0-bin            desktop
+Xvfb                                                          xvfb                      desktop
+/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf               fonts-dejavu-core         desktop
+import                                                        imagemagick               desktop
+dunst                                                         dunst                     desktop
+/usr/lib/x86_64-linux-gnu/xfce4/notifyd/xfce4-notifyd         xfce4-notifyd             desktop
+/usr/lib/notification-daemon/notification-daemon              notification-daemon       desktop
+/usr/lib/mate-notification-daemon/mate-notification-daemon    mate-notification-daemon  desktop
+lxqt-notificationd                                            lxqt-notificationd        desktop
+gnome-keyring-daemon                                          gnome-keyring             service
+/usr/lib/systemd/user/dbus.service                            dbus-user-session         service
+systemd-analyze                                               systemd                   service
+setpriv                                                       util-linux                service xmpp network
+/usr/bin/prosody                                              prosody                   xmpp
+/usr/sbin/ejabberdctl                                         ejabberd                  xmpp
+ip                                                            iproute2                  network
+nft                                                           nftables                  network
 X
 }
 
