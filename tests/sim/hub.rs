@@ -42,8 +42,8 @@ impl Hub {
         self.store.authenticate(device.token, at).await.unwrap().unwrap()
     }
 
-    pub fn ask(&self, who: &Identity, ask: Ask) -> wakeful::hub::ask::Done {
-        self.store.carry_out_now(who, ask, self.clock.wall())
+    pub async fn ask(&self, who: &Identity, ask: Ask) -> wakeful::hub::ask::Done {
+        self.store.carry_out(who, ask, self.clock.wall()).await
     }
 
     /// Accepts whatever this user opens.
@@ -67,7 +67,7 @@ impl Hub {
                 match output {
                     Output::Transmit(text) => send(&accepted, Wire::Frame(Frame::text(text))),
                     Output::Ask(ask) => {
-                        let answer = self.ask(&who, ask).answer;
+                        let answer = self.ask(&who, ask).await.answer;
                         session.handle_input(self.clock.now(), Input::Answer { answer, at: self.clock.wall() });
                     }
                     Output::Joined(_) => {}

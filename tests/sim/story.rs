@@ -136,7 +136,7 @@ impl World {
             }
             What::Flood(count) => {
                 for _ in 0..count {
-                    self.carol_writes();
+                    self.carol_writes().await;
                 }
             }
             What::Read => self.clients[step.who].mark_read().await,
@@ -167,13 +167,13 @@ impl World {
         }
     }
 
-    fn carol_writes(&mut self) {
+    async fn carol_writes(&mut self) {
         let text = self.text();
         for to in ["alice", "bob"] {
             let cid = wakeful::model::MessageId::new(self.written, &[to.len() as u8; 10]).to_string();
             let (to, body) = (Some(to.to_owned()), Body::text(text.clone()));
             let frame = Send { id: 1, cid, body, to, ..Send::default() };
-            let done = self.hub.ask(&self.carol, Ask::Request(Box::new(frame.into())));
+            let done = self.hub.ask(&self.carol, Ask::Request(Box::new(frame.into()))).await;
             assert!(matches!(done.answer, Answer::Ok(_)), "{done:?}");
         }
         self.carols.push(text);
@@ -208,7 +208,7 @@ impl World {
                 return Some(format!("{} has not sent everything", client.name));
             }
         }
-        let record = self.record(0, "bob");
+        let record = self.record(0, "bob").await;
         for (client, other) in [(&self.clients[0], "bob"), (&self.clients[1], "alice")] {
             let mine: Vec<&String> = client.drafts.iter().map(|(_, text)| text).collect();
             let recorded: Vec<&String> = record.iter().filter(|text| mine.contains(text)).collect();
@@ -229,7 +229,7 @@ impl World {
             // What came before the first connection may be a hole; what came since is whole and in order.
             let newest = seen.iter().rev().take_while(|text| **text != "(hole)").count();
             let tail = &seen[seen.len() - newest..];
-            let record = self.record(nth, "carol");
+            let record = self.record(nth, "carol").await;
             if !record.ends_with(&tail.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
                 || (tail.is_empty() && !record.is_empty())
             {
@@ -240,13 +240,13 @@ impl World {
     }
 
     /// The hub's own record of the conversation with `other`.
-    fn record(&self, who: usize, other: &str) -> Vec<String> {
+    async fn record(&self, who: usize, other: &str) -> Vec<String> {
         use wakeful::proto::hub::wire::client::{Conv, ConvVerb};
-        let ask = |frame: wakeful::proto::hub::wire::ClientFrame| {
-            self.hub.ask(&self.people[who], Ask::Request(Box::new(frame))).answer
+        let ask = async |frame: wakeful::proto::hub::wire::ClientFrame| {
+            self.hub.ask(&self.people[who], Ask::Request(Box::new(frame))).await.answer
         };
         let direct = Conv { id: 1, op: ConvVerb::Direct, user: Some(other.into()), ..Conv::default() };
-        let Answer::Ok(ok) = ask(direct.into()) else { return Vec::new() };
+        let Answer::Ok(ok) = ask(direct.into()).await else { return Vec::new() };
         let conv = ok.c.map(|conv| conv.conv).or(ok.conv).unwrap();
         let (mut record, mut after) = (Vec::new(), 0);
         loop {
@@ -258,8 +258,8 @@ impl World {
                 order: Some(Order::Asc),
                 ..Hist::default()
             };
-            let answer = ask(page.into());
-            let Answer::Ok(ok) = answer else { return vec![format!("{answer:?}")] };
+            let answer = ask(page.into()).await;
+            let Answer::Ok(ok) = answer else { panic!("the hub does not tell its record: {answer:?}") };
             let msgs = ok.msgs.unwrap_or_default();
             let Some(last) = msgs.last() else { return record };
             after = last.seq;
