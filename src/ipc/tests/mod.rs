@@ -2,6 +2,7 @@
 
 mod conformance;
 mod examples;
+mod holes;
 mod model;
 mod requests;
 mod sessions;
