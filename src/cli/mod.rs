@@ -14,7 +14,9 @@ mod history;
 mod hub;
 mod logging;
 mod mark;
+mod notify;
 pub mod output;
+mod reconnect;
 mod reload;
 mod render;
 mod run;
@@ -61,6 +63,11 @@ enum Command {
     Search(search::Args),
     Mark(mark::Args),
     Conversation(conversation::Args),
+    Reconnect(reconnect::Args),
+    Why(notify::WhyArgs),
+    Notify(notify::Args),
+    Mute(notify::MuteArgs),
+    Dnd(notify::DndArgs),
     #[cfg(feature = "hub")]
     Hub(hub::Args),
     #[cfg(feature = "hub")]
@@ -104,6 +111,11 @@ fn dispatch(global: &Global, command: Command) -> anyhow::Result<()> {
         Command::Search(args) => search::run(global, &args),
         Command::Mark(args) => mark::run(global, args),
         Command::Conversation(args) => conversation::run(global, args),
+        Command::Reconnect(args) => reconnect::run(global, args),
+        Command::Why(args) => notify::why(global, &args),
+        Command::Notify(args) => notify::run(global, &args),
+        Command::Mute(args) => notify::mute(global, args),
+        Command::Dnd(args) => notify::dnd(global, &args),
         #[cfg(feature = "hub")]
         Command::Hub(args) => hub::run(global, args),
         #[cfg(feature = "hub")]

@@ -3,7 +3,7 @@
 use super::attach::{attach, explain};
 use super::render::{age, harmless, table};
 use super::{Global, block_on, output};
-use crate::ipc::wire::AccountInfo;
+use crate::ipc::wire::{AccountInfo, StatusInfo};
 
 /// Show what every account's connection is doing.
 #[derive(Debug, clap::Args)]
@@ -26,13 +26,18 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
         if args.json {
             return output::json(&status);
         }
-        if status.accounts.is_empty() {
-            return output::line("no accounts: add one with `wakeful account add`");
-        }
-        let mut rows = vec![heads(&["ACCOUNT", "STATE", "PROVEN", "UNREAD", ""])];
-        rows.extend(status.accounts.iter().map(row));
-        table(&rows).into_iter().try_for_each(output::line)
+        lines(&status).into_iter().try_for_each(output::line)
     })
+}
+
+/// The states for a person.
+pub(super) fn lines(status: &StatusInfo) -> Vec<String> {
+    if status.accounts.is_empty() {
+        return vec!["no accounts: add one with `wakeful account add`".into()];
+    }
+    let mut rows = vec![heads(&["ACCOUNT", "STATE", "PROVEN", "UNREAD", ""])];
+    rows.extend(status.accounts.iter().map(row));
+    table(&rows)
 }
 
 fn heads(names: &[&str]) -> Vec<String> {

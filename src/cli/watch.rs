@@ -6,6 +6,7 @@ use super::{Fault, Global, block_on, output, render};
 use crate::ipc::wire::{Event, Find, Notification, Row, Subscribe};
 use crate::ipc::{Client, ClientError, Subscription};
 use crate::model::{FeedKind, Message, MessageId, Order, Seq};
+use anyhow::bail;
 use std::time::Duration;
 
 /// How long the first and the longest wait between two attempts to reach a daemon that went away are.
@@ -28,6 +29,9 @@ pub(super) struct Args {
     /// Begin after this change: the `seq` of the last message seen. 0: everything that is kept.
     #[arg(long, value_name = "SEQ")]
     after: Option<i64>,
+    /// Show the accounts' states instead, whenever one changes, until the daemon ends.
+    #[arg(long, conflicts_with_all = ["account", "conversation", "after"])]
+    status: bool,
     /// Print one JSON object a line; its `seq` is what --after takes.
     #[arg(long)]
     json: bool,
@@ -46,6 +50,9 @@ pub(super) struct Wanted {
 /// No daemon at the start, or an unknown account or conversation.
 pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
     let wanted = Wanted { account: args.account.clone(), conversation: args.conversation.clone() };
+    if args.status {
+        return block_on(states(global, args.json));
+    }
     block_on(async {
         let after = match args.after {
             Some(after) => Seq(after),
@@ -53,6 +60,29 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
         };
         follow(global, wanted, after, args.json).await
     })
+}
+
+/// Prints the accounts' states at once and whenever one changes.
+async fn states(global: &Global, json: bool) -> anyhow::Result<()> {
+    let mut states = attach(global).await?.watch_status().await.map_err(explain)?;
+    let closed = output_closed();
+    tokio::pin!(closed);
+    loop {
+        let status = tokio::select! {
+            next = states.next() => match next {
+                Some(Ok(Notification::Status(status))) => status,
+                Some(Ok(_)) => continue,
+                Some(Err(error)) => return Err(explain(error)),
+                None => bail!("the daemon went away"),
+            },
+            () = &mut closed => return Err(Fault::OutputClosed.into()),
+        };
+        if json {
+            output::json(&status)?;
+        } else {
+            super::status::lines(&status).into_iter().try_for_each(output::line)?;
+        }
+    }
 }
 
 /// Prints new messages after a change, for ever.

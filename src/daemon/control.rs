@@ -3,9 +3,9 @@
 use super::accounts::Accounts;
 use super::settings;
 use crate::config::Config;
-use crate::ipc::wire::{Fault, FaultCode};
-use crate::ipc::{Answer, Control};
-use crate::notify::{self, Notifier, NotifyError};
+use crate::ipc::wire::{Fault, FaultCode, Hold};
+use crate::ipc::{Answer, Control, Wish};
+use crate::notify::{self, Choice, Muted, Notifier, NotifyError, Until};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -79,8 +79,23 @@ async fn ask(notifier: Notifier, question: Control) {
             reply(answer, decisions);
         }
         Control::NotifyTest(answer) => reply(answer, notifier.test().await),
+        Control::Choose(wish, answer) => reply(answer, notifier.choose(choice(wish)).await),
         Control::Why(message, answer) => reply(answer, notifier.why(message).await),
         Control::Reload(_) | Control::Shutdown => {}
+    }
+}
+
+/// A client's wish in the words of the notification room.
+fn choice(wish: Wish) -> Choice {
+    let until = |hold| match hold {
+        Hold::Off => None,
+        Hold::Forever => Some(Until::Forever),
+        Hold::Until(time) => Some(Until::Time(time)),
+    };
+    match wish {
+        Wish::MuteConversation(id, hold) => Choice::Mute(Muted::Conversation(id), until(hold)),
+        Wish::MuteAccount(name, hold) => Choice::Mute(Muted::Account(name), until(hold)),
+        Wish::Dnd(hold) => Choice::Dnd(until(hold)),
     }
 }
 

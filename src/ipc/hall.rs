@@ -1,7 +1,7 @@
 //! What the server is given: the store, the channels to its sibling rooms, and its limits. Made in `daemon`.
 
-use super::wire::Fault;
-use crate::model::{AccountId, Addressed, Attention, MessageId, Perishable, Statuses};
+use super::wire::{Fault, Hold};
+use crate::model::{AccountId, Addressed, Attention, ConversationId, MessageId, Perishable, Statuses};
 use crate::store::Store;
 use crate::world::{Clock, Entropy};
 use serde_json::Value;
@@ -46,8 +46,21 @@ pub enum Control {
     NotifyDecisions(usize, Answer),
     /// Show a test notification; answer what became of it.
     NotifyTest(Answer),
+    /// Keep a choice of the user's; answer all choices that hold now.
+    Choose(Wish, Answer),
     /// Why this message raised a banner or not.
     Why(MessageId, Answer),
+}
+
+/// A choice of the user's about banners.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Silence a conversation.
+    MuteConversation(ConversationId, Hold),
+    /// Silence an account, by its name.
+    MuteAccount(String, Hold),
+    /// Do not disturb.
+    Dnd(Hold),
 }
 
 /// Limits of the server and of each client.

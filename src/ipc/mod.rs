@@ -16,5 +16,5 @@ mod token;
 pub mod wire;
 
 pub use client::{Client, ClientError, Cursor, Subscription};
-pub use hall::{Answer, Control, Hall, Settings};
+pub use hall::{Answer, Control, Hall, Settings, Wish};
 pub use server::{BindError, bind, serve};

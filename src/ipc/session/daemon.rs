@@ -1,8 +1,10 @@
 //! What is not history: attention, typing, fetching, and what only the daemon itself can do.
 
-use super::super::hall::{Answer, Control};
+use super::super::hall::{Answer, Control, Wish};
 use super::super::leases::LeaseChange;
-use super::super::wire::{AttentionSet, Fault, FaultCode, Fetch, NotifyDecisions, Reconnect, RequestId, Typing, Why};
+use super::super::wire::{
+    AttentionSet, Fault, FaultCode, Fetch, NotifyDecisions, NotifyMute, Reconnect, RequestId, Typing, Why,
+};
 use super::desk::done;
 use super::{Desk, Outcome, waits};
 use crate::model::{AccountId, Addressed, Conversation, ConversationKey, FetchHole, Hole, Signal};
@@ -83,6 +85,22 @@ impl Desk {
 
     pub(super) async fn notify_test(&self, id: Option<RequestId>) -> Result<Outcome, Fault> {
         self.ask_daemon(id, Control::NotifyTest).await
+    }
+
+    pub(super) async fn notify_mute(&self, id: Option<RequestId>, ask: NotifyMute) -> Result<Outcome, Fault> {
+        let wish = match (ask.conversation, ask.account) {
+            (Some(name), account) => Wish::MuteConversation(self.known(account.as_deref(), &name).await?.id, ask.hold),
+            (None, Some(account)) => {
+                self.account(&account).await?;
+                Wish::MuteAccount(account, ask.hold)
+            }
+            (None, None) => return Err(Fault::params("what to mute is not said").remedy("give `account`")),
+        };
+        self.choose(id, wish).await
+    }
+
+    pub(super) async fn choose(&self, id: Option<RequestId>, wish: Wish) -> Result<Outcome, Fault> {
+        self.ask_daemon(id, |answer| Control::Choose(wish, answer)).await
     }
 
     pub(super) async fn why(&self, id: Option<RequestId>, ask: &Why) -> Result<Outcome, Fault> {

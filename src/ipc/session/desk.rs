@@ -1,7 +1,7 @@
 //! Dispatch: which method does what, and how names become ids.
 
 use super::super::cursors::Cursors;
-use super::super::hall::Hall;
+use super::super::hall::{Hall, Wish};
 use super::super::leases::LeaseChange;
 use super::super::token::Key;
 use super::super::wire::{self, Call, Done, Fault, FaultCode, Limits, RequestId, Welcome};
@@ -79,6 +79,8 @@ impl Desk {
             Call::Shutdown(_) => self.stop().await,
             Call::NotifyDecisions(ask) => self.notify_decisions(id, &ask).await,
             Call::NotifyTest(_) => self.notify_test(id).await,
+            Call::NotifyMute(ask) => self.notify_mute(id, *ask).await,
+            Call::NotifyDnd(ask) => self.choose(id, Wish::Dnd(ask.hold)).await,
             Call::Why(ask) => self.why(id, &ask).await,
         }
     }

@@ -165,6 +165,30 @@ async fn what_only_the_daemon_can_do_is_passed_on_and_its_absence_is_told() {
 }
 
 #[tokio::test]
+async fn a_choice_reaches_the_daemon_with_ids_for_names() {
+    use crate::ipc::Wish;
+    use crate::ipc::wire::{Hold, NotifyMute};
+    let mut house = House::new().await;
+    let team = house.conversation("team").await;
+    let client = house.client().await;
+    let mute = |account: Option<&str>, conversation: Option<&str>| NotifyMute {
+        account: account.map(Into::into),
+        conversation: conversation.map(Into::into),
+        hold: Hold::Until(Timestamp(T0)),
+    };
+    assert_eq!(refused(&client, mute(None, None)).await, FaultCode::BadParams);
+    assert_eq!(refused(&client, mute(Some("zoe"), None)).await, FaultCode::NotFound);
+    let asking = tokio::spawn({
+        let (client, ask) = (client.clone(), mute(Some("ann"), Some("team")));
+        async move { client.call(ask).await }
+    });
+    let Some(Control::Choose(wish, answer)) = house.control.recv().await else { panic!("not a choice") };
+    assert_eq!(wish, Wish::MuteConversation(team, Hold::Until(Timestamp(T0))));
+    answer.send(Ok(json!({}))).unwrap();
+    asking.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn pages_need_no_session_and_their_tokens_survive_a_restart_but_no_change() {
     let mut house = House::new().await;
     let team = house.conversation("team").await;
@@ -192,6 +216,7 @@ async fn every_method_stands_in_the_schema_and_answers_are_valid_by_it() {
     let schema = crate::ipc::wire::schema();
     for method in crate::ipc::wire::Call::METHODS {
         assert!(schema["methods"][method]["params"].is_object(), "{method}");
+        assert!(include_str!("../../../docs/ipc.md").contains(&format!("| `{method}` |")), "{method} is documented");
     }
     let mut raw = house.raw().await;
     let answer = raw.call("status", json!({})).await;

@@ -1,7 +1,7 @@
 //! What clients ask, one type a method. `account` is always an account's name; `conversation` is a local id, a server
 //! id, an exact title or a user's name, in this order.
 
-use crate::model::{Attachment, ConversationId, Hole, MessageId};
+use crate::model::{Attachment, ConversationId, Hole, MessageId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Declares parameter types with the derives they all share.
@@ -245,6 +245,24 @@ asks! {
     /// Shows a test notification.
     NotifyTest {}
 
+    /// Silences a conversation or an account, or lets it speak again.
+    NotifyMute {
+        /// Whose; alone: the whole account.
+        #[serde(default)]
+        account: Option<String>,
+        /// Which.
+        #[serde(default)]
+        conversation: Option<String>,
+        /// For how long.
+        hold: Hold,
+    }
+
+    /// Do not disturb.
+    NotifyDnd {
+        /// For how long.
+        hold: Hold,
+    }
+
     /// Why a message did or did not raise a banner.
     Why {
         /// Which.
@@ -260,6 +278,18 @@ pub enum Until {
     Sent,
     /// A device of a receiver has it.
     Delivered,
+}
+
+/// How long a choice holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// It is lifted.
+    Off,
+    /// Until it is lifted.
+    Forever,
+    /// Until this time, RFC 3339.
+    Until(#[schemars(with = "String")] Timestamp),
 }
 
 fn yes() -> bool {

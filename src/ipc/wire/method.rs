@@ -4,9 +4,10 @@ use super::{
     AccountList, Accounts, AttentionSet, Batch, Cancelled, ConversationAdd, ConversationCreate, ConversationGet,
     ConversationInfo, ConversationLeave, ConversationList, ConversationMembers, ConversationRemove, Conversations,
     Counted, CursorClose, CursorCount, CursorNext, CursorOpen, Done, Fault, FaultCode, Fetch, Hello, MarkRead, Members,
-    MessageEdit, MessageGet, MessageReact, MessageRetract, Notification, NotifyDecisions, NotifyTest, OutboxCancel,
-    OutboxGet, OutboxInfo, OutboxWait, PageAsk, Queued, Reconnect, Reload, Send, Shutdown, StatusAsk, StatusInfo,
-    StatusSubscribe, Subscribe, Subscribed, Typing, Unread, UnreadCount, Unsubscribe, Welcome, Why,
+    MessageEdit, MessageGet, MessageReact, MessageRetract, Notification, NotifyDecisions, NotifyDnd, NotifyMute,
+    NotifyTest, OutboxCancel, OutboxGet, OutboxInfo, OutboxWait, PageAsk, Queued, Reconnect, Reload, Send, Shutdown,
+    StatusAsk, StatusInfo, StatusSubscribe, Subscribe, Subscribed, Typing, Unread, UnreadCount, Unsubscribe, Welcome,
+    Why,
 };
 use crate::model::Message;
 use serde::{Serialize, de::DeserializeOwned};
@@ -156,6 +157,10 @@ methods! {
     NotifyDecisions = "notify.decisions" -> Value, as NotifyDecisions;
     /// A test notification.
     NotifyTest = "notify.test" -> Value, as NotifyTest;
+    /// Silences a conversation or an account.
+    NotifyMute = "notify.mute" -> Value, as NotifyMute;
+    /// Do not disturb.
+    NotifyDnd = "notify.dnd" -> Value, as NotifyDnd;
     /// Why a message raised a banner or not.
     Why = "why" -> Value, as Why;
 }

@@ -15,9 +15,9 @@ mod status;
 
 pub use ask::{
     Accounts, AttentionSet, ConversationAdd, ConversationCreate, ConversationGet, ConversationLeave,
-    ConversationMembers, ConversationRemove, Conversations, Fetch, Hello, MarkRead, MessageEdit, MessageGet,
-    MessageReact, MessageRetract, NotifyDecisions, NotifyTest, OutboxCancel, OutboxGet, OutboxWait, Reconnect, Reload,
-    Send, Shutdown, Typing, Unread, Until, Why,
+    ConversationMembers, ConversationRemove, Conversations, Fetch, Hello, Hold, MarkRead, MessageEdit, MessageGet,
+    MessageReact, MessageRetract, NotifyDecisions, NotifyDnd, NotifyMute, NotifyTest, OutboxCancel, OutboxGet,
+    OutboxWait, Reconnect, Reload, Send, Shutdown, Typing, Unread, Until, Why,
 };
 pub use cursor::{
     Batch, ChangeNote, CursorClose, CursorCount, CursorNext, CursorOpen, Find, Holes, NoteKind, PageAsk, Row, Waiting,
