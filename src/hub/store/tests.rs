@@ -1,5 +1,7 @@
 //! The record without sockets: what is numbered, committed, refused, and told to whom.
 
+#![allow(clippy::result_large_err, reason = "answers as they stand on the wire")]
+
 use super::*;
 use crate::proto::hub::wire::server::{Err as WireErr, Ok as WireOk};
 use crate::proto::hub::wire::{ErrorCode, decode_client};

@@ -99,7 +99,7 @@ impl Disk {
 /// The machine, its server and its disk.
 pub(super) struct Rig {
     pub(super) xmpp: Xmpp,
-    pub(super) server: Server,
+    server: Server,
     pub(super) disk: Disk,
     pub(super) now: Instant,
     pub(super) wall: i64,
