@@ -66,6 +66,9 @@ pub(super) fn run(global: &Global, args: Args) -> anyhow::Result<()> {
             let file = native::file()?;
             native::stop()?;
             remove(&file)?;
+            for (file, _) in native::extras()? {
+                remove(&file)?;
+            }
             native::forget()?;
             output::hint(format!("{} is removed; messages and accounts stay", file.display()));
             Ok(())
@@ -90,6 +93,9 @@ fn install(global: &Global, no_start: bool) -> anyhow::Result<()> {
     let file = native::file()?;
     let home = std::env::var_os("WAKEFUL_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
     write(&file, &native::render(&program, home.as_deref())?)?;
+    for (file, text) in native::extras()? {
+        write(&file, text)?;
+    }
     output::hint(format!("wrote {}", file.display()));
     if no_start {
         return Ok(());

@@ -62,6 +62,7 @@ async fn killed_while_the_notification_server_has_the_call_it_repeats_once_witho
     bob.wait_state("bob", "online");
     alice.run(&["send", "alice", "bob", "first", "--wait", "sent"]).ok();
     assert_eq!(monitor.notify(1).await.body, "first");
+    crate::support::eventually("the first answer", || (server.last_id() == 1).then_some(()));
     server.hang(true);
     alice.run(&["send", "alice", "bob", "second", "--wait", "sent"]).ok();
     assert!(monitor.notify(2).await.body.ends_with("second"));

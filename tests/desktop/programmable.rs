@@ -134,6 +134,11 @@ impl Programmable {
         self.connection.as_ref().unwrap().unique_name().unwrap().to_string()
     }
 
+    /// The last id it gave: it has answered that call.
+    pub fn last_id(&self) -> u32 {
+        self.face.last.lock().unwrap().0
+    }
+
     /// Everything it was asked.
     pub fn asked(&self) -> Vec<Asked> {
         self.face.asked.lock().unwrap().clone()

@@ -184,6 +184,20 @@ async fn a_flood_on_dunst_makes_three_in_ten_seconds() {
     assert!(times[3] - times[0] >= Duration::from_millis(9_900), "{:?}", times[3] - times[0]);
 }
 
+#[test]
+fn the_desktop_entry_is_valid_and_names_the_icon() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("wakeful.desktop");
+    std::fs::write(&file, wakeful::notify::DESKTOP_ENTRY).unwrap();
+    assert!(wakeful::notify::DESKTOP_ENTRY.contains("\nIcon=wakeful\n") && wakeful::notify::ICON.starts_with("<svg "));
+    if !crate::bus::installed("desktop-file-validate") {
+        crate::support::skip("desktop", "desktop-file-validate is not installed");
+        return;
+    }
+    let checked = std::process::Command::new("desktop-file-validate").arg(&file).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+}
+
 /// The picture in the README; written when `WAKEFUL_PICTURES` names a folder.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_picture_of_a_real_notification() {

@@ -20,6 +20,7 @@ dunst                                                         dunst             
 /usr/lib/notification-daemon/notification-daemon              notification-daemon       desktop
 /usr/lib/mate-notification-daemon/mate-notification-daemon    mate-notification-daemon  desktop
 lxqt-notificationd                                            lxqt-notificationd        desktop
+desktop-file-validate                                         desktop-file-utils        desktop
 gnome-keyring-daemon                                          gnome-keyring             service
 /usr/lib/systemd/user/dbus.service                            dbus-user-session         service
 systemd-analyze                                               systemd                   service

@@ -13,6 +13,11 @@ pub(super) fn file() -> anyhow::Result<PathBuf> {
     Ok(dirs.home_dir().join("Library/LaunchAgents").join(format!("{LABEL}.plist")))
 }
 
+/// Nothing stands beside the agent's file.
+pub(super) fn extras() -> anyhow::Result<Vec<(PathBuf, &'static str)>> {
+    Ok(Vec::new())
+}
+
 /// The agent for this program, and for this `WAKEFUL_HOME` if one is in use.
 pub(super) fn render(program: &Path, home: Option<&Path>) -> anyhow::Result<String> {
     let plist = PLIST.replace("/usr/local/bin/wakeful", &escaped(program)?);

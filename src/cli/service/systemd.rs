@@ -13,6 +13,16 @@ pub(super) fn file() -> anyhow::Result<PathBuf> {
     Ok(dirs.config_dir().join("systemd/user").join(NAME))
 }
 
+/// What stands beside the unit: the desktop entry and the icon that notifications name.
+pub(super) fn extras() -> anyhow::Result<Vec<(PathBuf, &'static str)>> {
+    let dirs = directories::BaseDirs::new().context("no home folder is known: set HOME")?;
+    let data = dirs.data_dir();
+    Ok(vec![
+        (data.join("applications/wakeful.desktop"), crate::notify::DESKTOP_ENTRY),
+        (data.join("icons/hicolor/scalable/apps/wakeful.svg"), crate::notify::ICON),
+    ])
+}
+
 /// The unit for this program, and for this `WAKEFUL_HOME` if one is in use.
 pub(super) fn render(program: &Path, home: Option<&Path>) -> anyhow::Result<String> {
     let program = quoted(program)?;

@@ -19,7 +19,10 @@ impl Driver {
         loop {
             let read = if self.stale { self.resync().await } else { self.follow().await };
             match read {
-                Ok(true) => self.settle().await,
+                Ok(true) => {
+                    self.hear();
+                    self.settle().await;
+                }
                 Ok(false) => break,
                 Err(StoreError::Invalid(_)) => self.stale = true,
                 Err(StoreError::Closed) => break,

@@ -20,7 +20,7 @@ use crate::world::{Clock, Entropy};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -106,8 +106,7 @@ impl Driver {
 
     pub(super) async fn run(mut self) {
         self.load_choices().await;
-        let attention = self.attention.borrow_and_update().clone();
-        self.tell(Input::Attention(attention));
+        self.look();
         loop {
             self.read().await;
             self.settle().await;
@@ -117,14 +116,8 @@ impl Driver {
                 () = self.shutdown.cancelled() => break,
                 Ok(()) = self.feed.changed() => {}
                 event = self.desktop.event() => self.happened(event).await,
-                Ok(()) = self.attention.changed() => {
-                    let attention = self.attention.borrow_and_update().clone();
-                    self.tell(Input::Attention(attention));
-                }
-                Ok(()) = self.settings.changed() => {
-                    let settings = self.settings.borrow_and_update().clone();
-                    self.tell(Input::Settings(Box::new(settings)));
-                }
+                Ok(()) = self.attention.changed() => self.look(),
+                Ok(()) = self.settings.changed() => self.configure(),
                 signal = signal(&mut self.signals) => self.signal(&signal),
                 Some(ask) = self.asks.0.recv() => self.answer(ask).await,
                 () = until(deadline) => self.rules.handle_timeout(self.clock.now()),
@@ -139,6 +132,34 @@ impl Driver {
         let (now, wall) = (self.clock.now(), self.clock.wall());
         self.rules.handle_input(now, Input::Wall(wall, offset(wall)));
         self.rules.handle_input(now, input);
+    }
+
+    /// Hears what was said before the changes that have just been read: a message that was committed after the screen
+    /// was locked must not be shown as if it were open.
+    fn hear(&mut self) {
+        while let Some(heard) = self.signals.as_mut().map(broadcast::Receiver::try_recv) {
+            match heard {
+                Ok(addressed) => self.signal(&addressed.signal),
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        if self.attention.has_changed().unwrap_or(false) {
+            self.look();
+        }
+        if self.settings.has_changed().unwrap_or(false) {
+            self.configure();
+        }
+    }
+
+    fn look(&mut self) {
+        let attention = self.attention.borrow_and_update().clone();
+        self.tell(Input::Attention(attention));
+    }
+
+    fn configure(&mut self) {
+        let settings = self.settings.borrow_and_update().clone();
+        self.tell(Input::Settings(Box::new(settings)));
     }
 
     fn signal(&mut self, signal: &Signal) {
