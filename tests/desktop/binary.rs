@@ -56,7 +56,9 @@ async fn killed_while_the_notification_server_has_the_call_it_repeats_once_witho
     let hub = Hub::start();
     let (alice, bob) = (Home::with_account("alice", &hub), Home::with_account("bob", &hub));
     let address = bus.address();
-    let under = |command: &mut std::process::Command| drop(command.env("DBUS_SESSION_BUS_ADDRESS", &address));
+    let under = |command: &mut std::process::Command| {
+        command.env("DBUS_SESSION_BUS_ADDRESS", &address);
+    };
     let _alice = alice.daemon();
     let daemon = bob.daemon_with(under);
     bob.wait_state("bob", "online");

@@ -50,7 +50,9 @@ async fn figures_from_the_hub_to_notify_on_the_bus() {
     let (alice, bob) = (Home::with_account("alice", &hub), Home::with_account("bob", &hub));
     let address = bus.address();
     let _alice = alice.daemon();
-    let _bob = bob.daemon_with(|command| drop(command.env("DBUS_SESSION_BUS_ADDRESS", &address)));
+    let _bob = bob.daemon_with(|command| {
+        command.env("DBUS_SESSION_BUS_ADDRESS", &address);
+    });
     alice.wait_state("alice", "online");
     bob.wait_state("bob", "online");
     let mut shown = Vec::new();

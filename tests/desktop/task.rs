@@ -17,7 +17,7 @@ use wakeful::world::{Clock, Entropy};
 pub struct Task {
     pub store: Store,
     pub account: AccountId,
-    pub attention: watch::Sender<Attention>,
+    attention: watch::Sender<Attention>,
     pub notifier: Notifier,
     signals: broadcast::Sender<Addressed>,
     _settings: watch::Sender<Settings>,
@@ -128,6 +128,15 @@ impl Task {
     pub async fn read(&self, message: MessageId) {
         let conversation = self.store.message(message).await.unwrap().conversation.id;
         self.store.mark_read(conversation, Some(message), Clock::system().wall()).await.unwrap();
+    }
+
+    /// An app has the message's conversation on screen, or none has any.
+    pub async fn look_at(&self, message: Option<MessageId>) {
+        let mut looking = std::collections::BTreeSet::new();
+        if let Some(message) = message {
+            looking.insert(self.store.message(message).await.unwrap().conversation.id);
+        }
+        self.attention.send_replace(Attention { attached: 1, looking });
     }
 
     /// What `platform` says.
