@@ -109,10 +109,10 @@ fn a_resolver_that_hangs_is_named_and_does_not_hold_up_the_exit() {
         let port = account.url.rsplit(':').next().unwrap().to_owned();
         account.url = format!("ws://hub.nowhere.test:{port}");
     };
-    let scene = Scene::with(net, named, |_| ());
+    let mut scene = Scene::with(net, named, |_| ());
     scene.anna.wait_state("anna", "dialing");
     let asked = Instant::now();
-    assert!(scene.daemon.stop().success());
+    assert!(scene.daemon.process.stop().success());
     assert!(asked.elapsed() <= Duration::from_secs(2) + SLACK / 3, "stopped only after {:?}", asked.elapsed());
 }
 

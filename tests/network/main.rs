@@ -1,5 +1,5 @@
 //! The daemon on networks that fail: two hosts in namespaces, the built binary on both, real packets that vanish.
-#![allow(clippy::print_stdout, clippy::disallowed_methods)]
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod faults;

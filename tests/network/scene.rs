@@ -166,3 +166,15 @@ fn texts(home: &Home, account: &str, sender: &str) -> Vec<String> {
     rows.sort_by_key(|row| row["position"].as_str().and_then(|p| p.parse::<i64>().ok()));
     rows.iter().filter(|row| row["sender"] == sender).map(|row| row["text"].as_str().unwrap().to_owned()).collect()
 }
+
+impl Drop for Scene {
+    /// A failing test tells what both sides thought of themselves.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for home in [&self.anna, &self.ben] {
+                eprintln!("--- status\n{}", home.run(&["status", "--json"]).stdout);
+                eprintln!("--- history\n{}", home.run(&["history"]).stdout);
+            }
+        }
+    }
+}
