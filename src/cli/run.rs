@@ -31,7 +31,7 @@ pub(super) struct Args {
 /// What only the environment of the process tells. Read once, before any thread exists.
 struct Environment {
     /// There is a notify socket.
-    systemd: bool,
+    notify_socket: Option<std::ffi::OsString>,
     /// systemd itself started this very process.
     unit: bool,
     pipe: Option<StartPipe>,
@@ -47,7 +47,7 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let environment = environment(args)?;
     let config = Config::load(&global.paths.config_file())?;
-    logging::start(args.log.as_deref().or(config.daemon.log.as_deref()), environment.systemd)?;
+    logging::start(args.log.as_deref().or(config.daemon.log.as_deref()), environment.notify_socket.is_some())?;
     super::block_on(serve(global, config, environment))
 }
 
@@ -58,7 +58,7 @@ fn environment(args: &Args) -> anyhow::Result<Environment> {
     let listener =
         if given.len() > 0 { given.take_unix_listener(0).context("the service manager's socket")? } else { None };
     Ok(Environment {
-        systemd: std::env::var_os("NOTIFY_SOCKET").is_some(),
+        notify_socket: std::env::var_os("NOTIFY_SOCKET"),
         unit: std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == std::process::id().to_string()),
         pipe,
         listener,
@@ -67,7 +67,7 @@ fn environment(args: &Args) -> anyhow::Result<Environment> {
 }
 
 async fn serve(global: &Global, config: Config, environment: Environment) -> anyhow::Result<()> {
-    let mut readiness = Readiness::new(environment.systemd, environment.pipe);
+    let mut readiness = Readiness::new(environment.notify_socket.as_deref(), environment.pipe);
     let (clock, entropy) = (Clock::system(), Entropy::system());
     let shutdown = CancellationToken::new();
     // Before anything is opened: a signal during the start stops it in order too.
