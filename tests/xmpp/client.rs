@@ -132,6 +132,11 @@ impl Client {
         self.link = Some((Link::spawn(parts), shutdown));
     }
 
+    /// From now on at another server's address.
+    pub(crate) fn move_to(&mut self, server: &Server) {
+        self.account.url = server.ws_url();
+    }
+
     /// Ends as a daemon that is asked to.
     pub(crate) fn stop(&mut self) {
         if let Some((link, shutdown)) = self.link.take() {
@@ -247,6 +252,10 @@ impl Client {
     pub(crate) fn heard(&self, conversation: ConversationId) -> Vec<String> {
         let messages = self.messages(conversation).into_iter().filter(|message| !message.outgoing);
         messages.map(|message| message.text).collect()
+    }
+
+    pub(crate) fn name_of(&self, conversation: ConversationId) -> String {
+        self.runtime.block_on(self.store.conversation(conversation)).unwrap().name
     }
 
     pub(crate) fn state(&self, message: MessageId) -> MessageState {

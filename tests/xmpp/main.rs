@@ -6,7 +6,9 @@
 mod catching_up;
 mod client;
 mod logins;
+mod outages;
 mod person;
+mod people;
 mod proxy;
 mod server;
 

@@ -28,7 +28,7 @@ def tell(kind, **fields):
 class Person(slixmpp.ClientXMPP):
     def __init__(self, jid, password):
         super().__init__(jid, password)
-        for plugin in ("xep_0030", "xep_0045", "xep_0059", "xep_0199", "xep_0280", "xep_0297", "xep_0313"):
+        for plugin in ("xep_0004", "xep_0030", "xep_0045", "xep_0059", "xep_0199", "xep_0280", "xep_0297", "xep_0313"):
             self.register_plugin(plugin)
         self["feature_mechanisms"].unencrypted_plain = True
         self["feature_mechanisms"].unencrypted_scram = True

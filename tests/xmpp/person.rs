@@ -19,6 +19,8 @@ pub(crate) struct Person {
     from: Receiver<Value>,
     messages: VecDeque<Value>,
     presences: VecDeque<Value>,
+    /// The connection is gone; slixmpp's own reconnect is not waited for.
+    lost: bool,
 }
 
 impl Person {
@@ -56,7 +58,7 @@ impl Person {
                 }
             }
         });
-        let mut person = Self { child, to, from, messages: VecDeque::new(), presences: VecDeque::new() };
+        let mut person = Self { child, to, from, messages: VecDeque::new(), presences: VecDeque::new(), lost: false };
         person.answer("online");
         person
     }
@@ -64,6 +66,29 @@ impl Person {
     /// Sends a chat message; returns its id.
     pub(crate) fn send(&mut self, to: &str, text: &str) -> String {
         self.ask(json!({ "do": "send", "to": to, "body": text }))["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Sends a chat message if the connection still stands; `false`: it does not.
+    pub(crate) fn try_send(&mut self, to: &str, text: &str) -> bool {
+        let command = json!({ "do": "send", "to": to, "body": text });
+        if !self.alive() || writeln!(self.to, "{command}").is_err() {
+            return false;
+        }
+        while let Some(value) = self.take(PATIENCE) {
+            if value["kind"] == "done" {
+                return value["error"].is_null();
+            }
+            self.sort(value);
+        }
+        false
+    }
+
+    /// Its connection to the server stands.
+    pub(crate) fn alive(&mut self) -> bool {
+        while let Ok(value) = self.from.try_recv() {
+            self.sort(value);
+        }
+        !self.lost
     }
 
     /// Sends `count` messages `prefix0`, `prefix1`, … as fast as the server takes them.
@@ -129,6 +154,7 @@ impl Person {
         match value["kind"].as_str() {
             Some("message") => self.messages.push_back(value),
             Some("presence") => self.presences.push_back(value),
+            Some("disconnected") => self.lost = true,
             _ => {}
         }
     }

@@ -1,0 +1,183 @@
+//! Every kind of break under a steady stream both ways. The oracle is the server's archive: each of its messages stands
+//! once in our store, each outbox row called sent stands once in it.
+
+use crate::both;
+use crate::client::{Account, Client};
+use crate::person::Person;
+use crate::proxy::Proxy;
+use crate::server::{Kind, Server, Setup, pause};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use wakeful::model::MessageState;
+
+/// Messages a second in each direction.
+const RATE: u64 = 50;
+
+/// A stream both ways for some seconds; `what` happens in the middle of it.
+fn storm(server: &mut Server, proxy: &Proxy, client: &mut Client, seconds: u64, what: impl FnOnce(&mut Server, &mut Client)) {
+    let chat = client.direct("bob");
+    let mut bob = Some(Person::login(server, "bob"));
+    let mut what = Some(what);
+    let mut bobs = 0;
+    for tick in 0..seconds * RATE {
+        client.send(chat, &format!("alice {tick}"));
+        if let Some(bob) = &mut bob
+            && bob.try_send("alice@localhost", &format!("bob {tick}"))
+        {
+            bobs += 1;
+        }
+        if tick == seconds * RATE / 2 {
+            if let Some(what) = what.take() {
+                what(server, client);
+            }
+            if bob.as_mut().is_some_and(|bob| !bob.alive()) {
+                bob = Some(Person::login(server, "bob"));
+            }
+        }
+        pause(1_000 / RATE);
+    }
+    proxy.freeze(false);
+    assert!(bobs > 0);
+    judge(server, client);
+}
+
+/// The archive of alice as the server has it: text to how often.
+fn archived(server: &Server) -> BTreeMap<String, usize> {
+    let mut reader = Person::login_as(server, "alice", "reader");
+    let mut texts = BTreeMap::new();
+    for message in reader.archive(None) {
+        if let Some(body) = message["body"].as_str().filter(|body| !body.is_empty()) {
+            *texts.entry(body.to_owned()).or_default() += 1;
+        }
+    }
+    texts
+}
+
+fn judge(server: &Server, client: &Client) {
+    let chat = client.direct("bob");
+    client.wait_caught_up();
+    client.until("everything written is settled", |client| {
+        let open = |m: &wakeful::model::Message| matches!(m.state, MessageState::Pending | MessageState::InFlight);
+        (!client.messages(chat).iter().any(open)).then_some(())
+    });
+    let there = archived(server);
+    let here = client.until("the archive is here", |client| {
+        let mut here: BTreeMap<String, usize> = BTreeMap::new();
+        for message in client.messages(chat) {
+            *here.entry(message.text).or_default() += 1;
+        }
+        there.keys().all(|text| here.contains_key(text)).then_some(here)
+    });
+    for (text, count) in &here {
+        assert_eq!(*count, 1, "{text} stands {count} times here");
+        // What was called sent stands there, once.
+        assert_eq!(there.get(text), Some(&1), "{text} in the archive");
+    }
+    let failed = client.messages(chat).iter().filter(|message| message.state == MessageState::Failed).count();
+    assert_eq!((failed, client.status().refused), (0, 0));
+}
+
+fn setup(kind: Kind) -> Option<(Server, Proxy, Client)> {
+    let server = Server::start(kind, Setup::default())?;
+    let proxy = Proxy::start(server.ws_address());
+    let client = Client::online(Account::new(&server, "alice").through(&proxy));
+    Some((server, proxy, client))
+}
+
+both!(a_tcp_reset, |kind| {
+    let Some((mut server, proxy, mut client)) = setup(kind) else { return };
+    storm(&mut server, &proxy, &mut client, 4, |_, _| proxy.cut());
+});
+
+both!(a_blackhole, |kind| {
+    let Some((mut server, proxy, mut client)) = setup(kind) else { return };
+    storm(&mut server, &proxy, &mut client, 6, |_, _| {
+        proxy.freeze(true);
+        pause(4_000);
+        proxy.cut();
+        proxy.freeze(false);
+    });
+});
+
+both!(a_daemon_that_dies_at_once, |kind| {
+    let Some((mut server, proxy, mut client)) = setup(kind) else { return };
+    storm(&mut server, &proxy, &mut client, 4, |_, client| {
+        client.crash();
+        client.connect();
+    });
+});
+
+both!(a_server_that_is_stopped, |kind| {
+    let Some((mut server, proxy, mut client)) = setup(kind) else { return };
+    storm(&mut server, &proxy, &mut client, 4, |server, _| {
+        server.stop();
+        server.up();
+    });
+});
+
+both!(a_server_that_is_killed, |kind| {
+    let Some((mut server, proxy, mut client)) = setup(kind) else { return };
+    storm(&mut server, &proxy, &mut client, 4, |server, _| {
+        server.kill();
+        server.up();
+    });
+});
+
+#[test]
+fn seven_hundred_unacknowledged_stanzas_on_prosody_are_all_here_after_the_session_is_lost() {
+    let Some((server, proxy, client)) = setup(Kind::Prosody) else { return };
+    let mut bob = Person::login(&server, "bob");
+    proxy.freeze(true);
+    bob.send_many("alice@localhost", "u", 700);
+    let mut reader = Person::login_as(&server, "alice", "reader");
+    client.until("the server has them", |_| (reader.archive(None).len() >= 700).then_some(()));
+    proxy.cut();
+    proxy.freeze(false);
+    let chat = client.direct("bob");
+    client.until("all of them", |client| (client.heard(chat).len() >= 700).then_some(()));
+    let wanted: Vec<String> = (0..700).map(|n| format!("u{n}")).collect();
+    let mut heard = client.heard(chat);
+    heard.sort_by_key(|text| text[1..].parse::<u32>().unwrap());
+    assert_eq!(heard, wanted);
+}
+
+both!(what_is_written_while_offline_goes_out_once_even_if_the_daemon_dies_in_between, |kind| {
+    let Some((server, proxy, mut client)) = setup(kind) else { return };
+    let chat = client.direct("bob");
+    proxy.freeze(true);
+    let rows: Vec<_> = (0..20).map(|n| client.send(chat, &format!("w{n}"))).collect();
+    pause(300);
+    proxy.freeze(false);
+    pause(20);
+    client.crash();
+    proxy.cut();
+    client.connect();
+    for row in rows {
+        client.wait_done(row);
+    }
+    let there = archived(&server);
+    let wanted: BTreeMap<String, usize> = (0..20).map(|n| (format!("w{n}"), 1)).collect();
+    assert_eq!(there, wanted);
+    let mut bob = Person::login(&server, "bob");
+    let order: Vec<Value> = bob.archive(None).into_iter().map(|message| message["body"].clone()).collect();
+    let wanted: Vec<Value> = (0..20).map(|n| format!("w{n}").into()).collect();
+    assert_eq!(order, wanted);
+});
+
+#[test]
+fn a_node_of_two_is_killed_and_we_come_back_on_the_other() {
+    let Some((first, mut second)) = Server::pair() else { return };
+    let mut client = Client::online(Account::new(&second, "alice"));
+    let mut bob = Person::login(&first, "bob");
+    let chat = client.direct("bob");
+    bob.send("alice@localhost", "before");
+    client.until("the first", |client| (client.heard(chat) == ["before"]).then_some(()));
+    second.kill();
+    bob.send("alice@localhost", "meanwhile");
+    client.stop();
+    client.move_to(&first);
+    client.connect();
+    client.wait_caught_up();
+    bob.send("alice@localhost", "after");
+    client.until("all three", |client| (client.heard(chat) == ["before", "meanwhile", "after"]).then_some(()));
+}
