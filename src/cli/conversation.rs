@@ -129,7 +129,11 @@ async fn create(client: &Client, ask: Create) -> anyhow::Result<()> {
     output::line(id)
 }
 
-async fn change<M: wire::Method<Answer = Queued>>(client: &Client, ask: M, json: bool) -> anyhow::Result<()> {
+pub(super) async fn change<M: wire::Method<Answer = Queued>>(
+    client: &Client,
+    ask: M,
+    json: bool,
+) -> anyhow::Result<()> {
     let queued = client.call(ask).await.map_err(explain)?;
     match settle(client, &queued).await? {
         Some(info) if json => output::json(&info),

@@ -5,6 +5,7 @@
 
 mod account;
 mod attach;
+mod contact;
 mod conversation;
 #[cfg(feature = "hub")]
 mod demo;
@@ -19,6 +20,7 @@ pub mod output;
 mod reconnect;
 mod reload;
 mod render;
+mod room;
 mod run;
 mod search;
 mod send;
@@ -68,6 +70,8 @@ enum Command {
     Notify(notify::Args),
     Mute(notify::MuteArgs),
     Dnd(notify::DndArgs),
+    Room(room::Args),
+    Contact(contact::Args),
     #[cfg(feature = "hub")]
     Hub(hub::Args),
     #[cfg(feature = "hub")]
@@ -116,6 +120,8 @@ fn dispatch(global: &Global, command: Command) -> anyhow::Result<()> {
         Command::Notify(args) => notify::run(global, &args),
         Command::Mute(args) => notify::mute(global, args),
         Command::Dnd(args) => notify::dnd(global, &args),
+        Command::Room(args) => room::run(global, args),
+        Command::Contact(args) => contact::run(global, args),
         #[cfg(feature = "hub")]
         Command::Hub(args) => hub::run(global, args),
         #[cfg(feature = "hub")]

@@ -7,8 +7,8 @@ mod catching_up;
 mod client;
 mod logins;
 mod outages;
-mod person;
 mod people;
+mod person;
 mod proxy;
 mod server;
 

@@ -14,7 +14,13 @@ use wakeful::model::MessageState;
 const RATE: u64 = 50;
 
 /// A stream both ways for some seconds; `what` happens in the middle of it.
-fn storm(server: &mut Server, proxy: &Proxy, client: &mut Client, seconds: u64, what: impl FnOnce(&mut Server, &mut Client)) {
+fn storm(
+    server: &mut Server,
+    proxy: &Proxy,
+    client: &mut Client,
+    seconds: u64,
+    what: impl FnOnce(&mut Server, &mut Client),
+) {
     let chat = client.direct("bob");
     let mut bob = Some(Person::login(server, "bob"));
     let mut what = Some(what);

@@ -34,9 +34,11 @@ both!(read_on_one_device_is_read_on_the_other_and_the_banner_goes, |kind| {
     client.mark_read(chat);
     let seen = (0..50).any(|_| {
         let value = other.ask(json!({ "do": "archive" }));
-        value["messages"].as_array().unwrap().iter().any(|m| {
-            m["xml"].as_str().is_some_and(|xml| xml.contains("displayed") && xml.contains("wakeful"))
-        })
+        value["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|m| m["xml"].as_str().is_some_and(|xml| xml.contains("displayed") && xml.contains("wakeful")))
     });
     assert!(seen, "our other devices learn that it was read");
 });
@@ -136,7 +138,9 @@ both!(contacts_are_asked_accepted_and_named, |kind| {
         "extra": ["<request xmlns='urn:xmpp:receipts'/>"] }));
     find(&client, chat, "got it?");
     let receipt = (0..50).any(|_| {
-        bob.archive(None).iter().any(|m| m["xml"].as_str().is_some_and(|xml| xml.contains("urn:xmpp:receipts") && xml.contains("received")))
+        bob.archive(None)
+            .iter()
+            .any(|m| m["xml"].as_str().is_some_and(|xml| xml.contains("urn:xmpp:receipts") && xml.contains("received")))
     });
     assert!(receipt);
 });

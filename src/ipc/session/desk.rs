@@ -54,6 +54,8 @@ impl Desk {
             Call::ConversationAdd(ask) => self.conversation_add(*ask).await,
             Call::ConversationRemove(ask) => self.conversation_remove(*ask).await,
             Call::ConversationLeave(ask) => self.conversation_leave(*ask).await,
+            Call::RoomJoin(ask) => self.room_join(*ask).await,
+            Call::Contact(ask) => self.contact(*ask).await,
             Call::Send(ask) => self.send(*ask).await,
             Call::MessageEdit(ask) => self.message_edit(*ask).await,
             Call::MessageRetract(ask) => self.message_retract(*ask).await,

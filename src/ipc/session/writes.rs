@@ -1,8 +1,8 @@
 //! What clients want sent or changed: drafts into the outbox. The answer comes when the row is on disk.
 
 use super::super::wire::{
-    ConversationAdd, ConversationCreate, ConversationLeave, ConversationRemove, Fault, MarkRead, MessageEdit,
-    MessageReact, MessageRetract, Queued, Send,
+    Contact, ContactVerb, ConversationAdd, ConversationCreate, ConversationLeave, ConversationRemove, Fault, MarkRead,
+    MessageEdit, MessageReact, MessageRetract, Queued, RoomJoin, Send,
 };
 use super::desk::{Place, done};
 use super::{Desk, Outcome, value};
@@ -46,6 +46,24 @@ impl Desk {
     pub(super) async fn conversation_create(&mut self, ask: ConversationCreate) -> Result<Outcome, Fault> {
         let account = self.account(&ask.account).await?;
         let what = CommandKind::Create { title: ask.title, members: ask.members };
+        self.enqueue(account, None, what, ask.id).await
+    }
+
+    pub(super) async fn room_join(&mut self, ask: RoomJoin) -> Result<Outcome, Fault> {
+        let account = self.account(&ask.account).await?;
+        self.enqueue(account, None, CommandKind::Join { room: ask.room, nick: ask.nick }, ask.id).await
+    }
+
+    pub(super) async fn contact(&mut self, ask: Contact) -> Result<Outcome, Fault> {
+        let account = self.account(&ask.account).await?;
+        let user = ask.user;
+        let what = match ask.verb {
+            ContactVerb::Add => CommandKind::ContactAdd { user, name: ask.name },
+            ContactVerb::Accept => CommandKind::ContactAccept { user },
+            ContactVerb::Remove => CommandKind::ContactRemove { user },
+            ContactVerb::Block => CommandKind::Block { user, on: true },
+            ContactVerb::Unblock => CommandKind::Block { user, on: false },
+        };
         self.enqueue(account, None, what, ask.id).await
     }
 

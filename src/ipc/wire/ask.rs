@@ -60,6 +60,36 @@ asks! {
         id: Option<MessageId>,
     }
 
+    /// Joins a room by its address (XMPP).
+    RoomJoin {
+        /// By which account.
+        account: String,
+        /// The room's address.
+        room: String,
+        /// The nick to take there; without it, one's user name.
+        #[serde(default)]
+        nick: Option<String>,
+        /// The same id joins it once, however often it is asked.
+        #[serde(default)]
+        id: Option<MessageId>,
+    }
+
+    /// Changes what the server knows of a contact (XMPP).
+    Contact {
+        /// By which account.
+        account: String,
+        /// Whose address.
+        user: String,
+        /// What to do.
+        verb: ContactVerb,
+        /// What to call them; only with `add`.
+        #[serde(default)]
+        name: Option<String>,
+        /// The same id does it once, however often it is asked.
+        #[serde(default)]
+        id: Option<MessageId>,
+    }
+
     /// Adds somebody.
     ConversationAdd {
         /// Whose; see `conversation.get`.
@@ -268,6 +298,22 @@ asks! {
         /// Which.
         message: MessageId,
     }
+}
+
+/// What to do about a contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ContactVerb {
+    /// Ask to be contacts.
+    Add,
+    /// Accept their request.
+    Accept,
+    /// Be contacts no longer.
+    Remove,
+    /// Take nothing from them.
+    Block,
+    /// Take messages from them again.
+    Unblock,
 }
 
 /// How far a message or request must have come.

@@ -1,13 +1,13 @@
 //! The list of methods: name, parameters, answer. The server's dispatch, the client's types and the schema follow it.
 
 use super::{
-    AccountList, Accounts, AttentionSet, Batch, Cancelled, ConversationAdd, ConversationCreate, ConversationGet,
-    ConversationInfo, ConversationLeave, ConversationList, ConversationMembers, ConversationRemove, Conversations,
-    Counted, CursorClose, CursorCount, CursorNext, CursorOpen, Done, Fault, FaultCode, Fetch, Hello, MarkRead, Members,
-    MessageEdit, MessageGet, MessageReact, MessageRetract, Notification, NotifyDecisions, NotifyDnd, NotifyMute,
-    NotifyTest, OutboxCancel, OutboxGet, OutboxInfo, OutboxWait, PageAsk, Queued, Reconnect, Reload, Send, Shutdown,
-    StatusAsk, StatusInfo, StatusSubscribe, Subscribe, Subscribed, Typing, Unread, UnreadCount, Unsubscribe, Welcome,
-    Why,
+    AccountList, Accounts, AttentionSet, Batch, Cancelled, Contact, ConversationAdd, ConversationCreate,
+    ConversationGet, ConversationInfo, ConversationLeave, ConversationList, ConversationMembers, ConversationRemove,
+    Conversations, Counted, CursorClose, CursorCount, CursorNext, CursorOpen, Done, Fault, FaultCode, Fetch, Hello,
+    MarkRead, Members, MessageEdit, MessageGet, MessageReact, MessageRetract, Notification, NotifyDecisions, NotifyDnd,
+    NotifyMute, NotifyTest, OutboxCancel, OutboxGet, OutboxInfo, OutboxWait, PageAsk, Queued, Reconnect, Reload,
+    RoomJoin, Send, Shutdown, StatusAsk, StatusInfo, StatusSubscribe, Subscribe, Subscribed, Typing, Unread,
+    UnreadCount, Unsubscribe, Welcome, Why,
 };
 use crate::model::Message;
 use serde::{Serialize, de::DeserializeOwned};
@@ -107,6 +107,10 @@ methods! {
     ConversationLeave = "conversation.leave" -> Queued, as ConversationLeave;
     /// Who is in it.
     ConversationMembers = "conversation.members" -> Members, as ConversationMembers;
+    /// Joins a room.
+    RoomJoin = "room.join" -> Queued, as RoomJoin;
+    /// Changes a contact.
+    Contact = "contact" -> Queued, as Contact;
     /// Sends a message.
     Send = "send" -> Queued, as Send;
     /// Replaces a message's text.

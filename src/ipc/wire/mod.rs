@@ -14,10 +14,10 @@ mod reply;
 mod status;
 
 pub use ask::{
-    Accounts, AttentionSet, ConversationAdd, ConversationCreate, ConversationGet, ConversationLeave,
-    ConversationMembers, ConversationRemove, Conversations, Fetch, Hello, Hold, MarkRead, MessageEdit, MessageGet,
-    MessageReact, MessageRetract, NotifyDecisions, NotifyDnd, NotifyMute, NotifyTest, OutboxCancel, OutboxGet,
-    OutboxWait, Reconnect, Reload, Send, Shutdown, Typing, Unread, Until, Why,
+    Accounts, AttentionSet, Contact, ContactVerb, ConversationAdd, ConversationCreate, ConversationGet,
+    ConversationLeave, ConversationMembers, ConversationRemove, Conversations, Fetch, Hello, Hold, MarkRead,
+    MessageEdit, MessageGet, MessageReact, MessageRetract, NotifyDecisions, NotifyDnd, NotifyMute, NotifyTest,
+    OutboxCancel, OutboxGet, OutboxWait, Reconnect, Reload, RoomJoin, Send, Shutdown, Typing, Unread, Until, Why,
 };
 pub use cursor::{
     Batch, ChangeNote, CursorClose, CursorCount, CursorNext, CursorOpen, Find, Holes, NoteKind, PageAsk, Row, Waiting,

@@ -6,7 +6,10 @@ use super::sm::SentRow;
 use super::tag::Tag;
 use super::xml::Element;
 use super::{Xmpp, errors, iq, jid, ns};
-use crate::model::{Arrival, Event, MessageKind, Origin, OutboxId, Perishable, ServerRef, UserUpdate};
+use crate::model::{
+    Arrival, ConversationKind, ConversationUpdate, Event, MessageKind, Origin, OutboxId, Perishable, ServerRef,
+    UserUpdate,
+};
 use crate::proto::Output;
 use std::collections::BTreeMap;
 
@@ -68,6 +71,14 @@ impl Xmpp {
                 seen: matches!(subscription, "to" | "both"),
             };
             self.roster.contacts.insert(user.clone(), contact);
+            // A contact is somebody to talk to, before the first word.
+            self.event(Event::Conversation(ConversationUpdate {
+                key: direct(&user),
+                kind: ConversationKind::Direct,
+                title: None,
+                members: None,
+                unread_below: None,
+            }));
             if let Some(name) = item.attr("name").filter(|name| !name.is_empty()) {
                 let name = name.chars().take(200).collect();
                 self.event(Event::User(UserUpdate { user, name }));

@@ -24,21 +24,21 @@ use std::time::{Duration, Instant};
 
 /// What the store would have on disk.
 #[derive(Default)]
-pub(super) struct Disk {
+struct Disk {
     rows: BTreeMap<String, Vec<u8>>,
     pub(super) messages: Vec<Arrival>,
     pub(super) events: Vec<Event>,
     pub(super) outbox: BTreeMap<OutboxId, Row>,
 }
 
-pub(super) struct Row {
+struct Row {
     pub(super) command: Command,
     pub(super) state: RowState,
     handed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum RowState {
+enum RowState {
     Open,
     Sent,
     Failed(String),
@@ -97,7 +97,7 @@ impl Disk {
 }
 
 /// The machine, its server and its disk.
-pub(super) struct Rig {
+struct Rig {
     pub(super) xmpp: Xmpp,
     server: Server,
     pub(super) disk: Disk,
