@@ -79,8 +79,9 @@ fn insert(batching: &mut Batching<'_, '_>, conv: &Conv, arrival: Arrival, own: O
     };
     let server = arrival.server.as_ref().map(|server| server.id.as_str());
     let mut between = batching.between(conv.key, order, server)?;
-    // Without numbers, "after the one before" mends coarse stamps; what is older by more is of another stretch.
-    let far = crate::model::Position::of_ms(arrival.sent_at.ms().saturating_add(2_000)).0;
+    // Without numbers, "after the one before" mends stamps that know only seconds; others are of another stretch.
+    let coarse = if arrival.sent_at.ms() % 1_000 == 0 { 2_000 } else { 1 };
+    let far = crate::model::Position::of_ms(arrival.sent_at.ms().saturating_add(coarse)).0;
     between.older = between.older.filter(|(older, _)| order.is_some() || server.is_none() || *older <= far);
     let position = place::find(batching.tx, conv.key, arrival.sent_at.ms(), between)?;
     batching.placed(archive.as_ref().map(|(key, _)| *key), position);

@@ -15,7 +15,7 @@ use wakeful::link::dial::{self, NetworkDialer};
 use wakeful::link::{Link, LinkParts, Settings as LinkSettings};
 use wakeful::model::{
     AccountId, AccountState, AccountStatus, Addressed, CommandKind, ConversationId, Message, MessageId, MessageState,
-    Order, PageRow, Query, Scope, Secret, Signal, Statuses,
+    Order, PageRow, Query, Scope, Secret, Statuses,
 };
 use wakeful::proto::xmpp::{self, Xmpp};
 use wakeful::store::{self, Banner, BannerState, Draft, OutboxState, Store};
@@ -153,10 +153,6 @@ impl Client {
         }
         self.runtime.block_on(self.store.close());
         self.store = open(&self.dir);
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        self.signals.send(Addressed { account: None, signal }).ok();
     }
 
     pub(crate) fn status(&self) -> AccountStatus {
