@@ -103,7 +103,7 @@ both!(a_room_is_joined_and_caught_up_changed_left_by_force_and_rejoined_after_an
     client.until("the room's archive is complete", |_| {
         bob.archive(Some(ROOM)).iter().any(|m| m["body"] == "r499").then_some(())
     });
-    server.kill();
+    server.stop();
     server.up();
     client.connect();
     client.wait_caught_up();
