@@ -32,8 +32,18 @@ impl Xmpp {
     }
 
     pub(super) fn on_probe(&mut self, n: u64) {
-        if self.online() {
-            self.ping(About::Probe(n));
+        if !self.online() {
+            return;
+        }
+        // ejabberd holds presence back while nobody looks, even that we were thrown out of a room: a glance at each
+        // probe lets it through.
+        let glance = self.session.told_active == Some(false) && !self.rooms.is_empty();
+        if glance {
+            self.transmit(Tag::new("active", ns::CSI).xml());
+        }
+        self.ping(About::Probe(n));
+        if glance {
+            self.transmit(Tag::new("inactive", ns::CSI).xml());
         }
     }
 

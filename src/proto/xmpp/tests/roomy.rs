@@ -215,6 +215,16 @@ fn bookmarked_rooms_are_entered_and_rooms_left_elsewhere_are_left() {
 }
 
 #[test]
+fn each_probe_lets_through_what_a_server_holds_back_while_nobody_looks() {
+    let (mut rig, _) = in_room();
+    let before = rig.server.got.len();
+    rig.input(Input::Probe(1));
+    let names = |frame: &String| super::super::xml::parse(frame).unwrap().name().to_owned();
+    let sent: Vec<String> = rig.server.got[before..].iter().map(names).collect();
+    assert_eq!(sent[..3], ["active", "iq", "inactive"]);
+}
+
+#[test]
 fn leaving_says_goodbye_and_takes_the_bookmark_away() {
     let (mut rig, _) = in_room();
     let row = rig.write(CommandKind::Leave, ROOM, ConversationKind::Group);
