@@ -77,12 +77,7 @@ fn insert(batching: &mut Batching<'_, '_>, conv: &Conv, arrival: Arrival, own: O
         }
         None => None,
     };
-    let server = arrival.server.as_ref().map(|server| server.id.as_str());
-    let mut between = batching.between(conv.key, order, server)?;
-    // Without numbers, "after the one before" mends stamps that know only seconds; others are of another stretch.
-    let coarse = if arrival.sent_at.ms() % 1_000 == 0 { 2_000 } else { 1 };
-    let far = crate::model::Position::of_ms(arrival.sent_at.ms().saturating_add(coarse)).0;
-    between.older = between.older.filter(|(older, _)| order.is_some() || server.is_none() || *older <= far);
+    let between = neighbours(batching, conv, &arrival, order)?;
     let position = place::find(batching.tx, conv.key, arrival.sent_at.ms(), between)?;
     batching.placed(archive.as_ref().map(|(key, _)| *key), position);
     let state = state(batching, conv, &arrival, order, position)?;
@@ -131,6 +126,22 @@ fn insert(batching: &mut Batching<'_, '_>, conv: &Conv, arrival: Arrival, own: O
     let found = Found { position, id, conversation: conv.key, order };
     let server = arrival.server.as_ref().map(|server| server.id.as_str());
     amend::adopt(batching, conv, found, &arrival.sender, arrival.sender_ref.as_deref(), server)
+}
+
+/// What stands before and after it.
+fn neighbours(
+    batching: &mut Batching<'_, '_>,
+    conv: &Conv,
+    arrival: &Arrival,
+    order: Option<i64>,
+) -> Result<place::Between> {
+    let server = arrival.server.as_ref().map(|server| server.id.as_str());
+    let mut between = batching.between(conv.key, order, server)?;
+    // Without numbers, "after the one before" mends stamps that know only seconds; others are of another stretch.
+    let coarse = if arrival.sent_at.ms() % 1_000 == 0 { 2_000 } else { 1 };
+    let far = crate::model::Position::of_ms(arrival.sent_at.ms().saturating_add(coarse)).0;
+    between.older = between.older.filter(|(older, _)| order.is_some() || server.is_none() || *older <= far);
+    Ok(between)
 }
 
 /// Unread counts, the conversation's activity, and a candidate for a banner.

@@ -4,7 +4,6 @@ mod archives;
 mod forgeries;
 mod logins;
 mod messages;
-mod replay;
 mod roomy;
 mod rows;
 mod server;
