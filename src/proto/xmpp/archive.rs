@@ -7,13 +7,11 @@ use super::inbound::Via;
 use super::session::About;
 use super::tag::{Tag, form};
 use super::xml::{self, Element, child};
-use super::{Xmpp, errors, iq, jid, ns, stanzas};
-use crate::model::{ConversationKey, Event, FetchHole, MessageId, Origin, Span, SpanEdge, Timestamp};
+use super::{Xmpp, errors, iq, ns, stanzas};
+use crate::model::{ConversationKey, Event, MessageId, Origin, Span, SpanEdge, Timestamp};
 
 /// Messages of the first page of an archive never seen before.
 const SNAPSHOT: u32 = 100;
-/// Pages of older history that may be on their way at once.
-const MAX_HOLES: usize = 4;
 /// Live ids remembered while the last page is on its way.
 const MAX_LIVE: usize = 4_096;
 /// Seconds a page may take.
@@ -30,11 +28,11 @@ pub(super) struct Sync {
     /// There is no archive, or it does not answer.
     pub(super) unavailable: bool,
     /// Ids that came live since this began.
-    live: Vec<(String, i64)>,
+    pub(super) live: Vec<(String, i64)>,
     /// How many of them had come when the last page was asked for.
-    live_before: usize,
+    pub(super) live_before: usize,
     /// Rows of ours that this catch-up looks for.
-    looking: Vec<MessageId>,
+    pub(super) looking: Vec<MessageId>,
 }
 
 /// What a page is for.
@@ -53,7 +51,7 @@ pub(super) enum Purpose {
 #[derive(Clone, Debug)]
 pub(super) struct Query {
     pub(super) archive: String,
-    purpose: Purpose,
+    pub(super) purpose: Purpose,
     after: Option<String>,
     /// The id to go on from is pruned; it goes on from its time.
     by_time: bool,
@@ -69,7 +67,7 @@ fn edge(end: Option<&(String, i64)>) -> Option<SpanEdge> {
 }
 
 impl Xmpp {
-    fn has_archive(&self, archive: &str) -> bool {
+    pub(super) fn has_archive(&self, archive: &str) -> bool {
         if archive == self.me {
             return self.durable.able.mam;
         }
@@ -102,7 +100,7 @@ impl Xmpp {
         self.query(archive, purpose, after, false);
     }
 
-    fn query(&mut self, archive: &str, purpose: Purpose, after: Option<String>, by_time: bool) {
+    pub(super) fn query(&mut self, archive: &str, purpose: Purpose, after: Option<String>, by_time: bool) {
         if let Some(sync) = self.session.syncs.get_mut(archive).filter(|_| purpose == Purpose::CatchUp) {
             sync.live_before = sync.live.len();
         }
@@ -263,24 +261,6 @@ impl Xmpp {
         self.pump();
     }
 
-    /// The newest message of a resumed session's archive: replayed already, or awaited for a moment. Servers answer pings
-    /// while the replay is still under way.
-    fn on_newest(&mut self, id: Option<String>) {
-        let last = self.durable.archives.get(&self.me).and_then(|row| row.last.as_ref());
-        if id.is_none() || last == id.as_ref() {
-            self.session.newest_here = true;
-            return self.consider_caught_up();
-        }
-        self.session.awaited = id.zip(self.in_time(1));
-    }
-
-    /// What was awaited has not come: the archive has it.
-    pub(super) fn on_archive_time(&mut self, now: std::time::Instant) {
-        if self.session.awaited.take_if(|(_, until)| *until <= now).is_some() {
-            self.sync(&self.me.clone());
-        }
-    }
-
     fn on_archive_error(&mut self, query: &Query, answer: &Element) {
         let (condition, _) = errors::stanza_condition(answer);
         let pruned = condition == "item-not-found";
@@ -351,27 +331,6 @@ impl Xmpp {
         }
     }
 
-    /// A resumed session: what was whole stays whole; the rest goes on where it was.
-    pub(super) fn sync_resumed(&mut self) {
-        let mut archives: Vec<String> =
-            self.durable.rooms.iter().filter(|(_, r)| r.joined).map(|(j, _)| j.clone()).collect();
-        archives.insert(0, self.me.clone());
-        for archive in archives {
-            let whole = self.durable.archives.get(&archive).is_some_and(|row| row.whole);
-            if whole && self.has_archive(&archive) {
-                self.session.syncs.insert(archive.clone(), Sync { synced: true, ..Sync::default() });
-                if archive == self.me {
-                    self.query(&archive, Purpose::Newest, None, false);
-                }
-            } else {
-                self.sync(&archive);
-            }
-        }
-        if self.durable.unseen.iter().any(|unseen| unseen.acked) {
-            self.confirm_at = self.confirm_at.or(self.in_time(2));
-        }
-    }
-
     /// Everything that was missed is here: say so, once a connection.
     pub(super) fn consider_caught_up(&mut self) {
         if self.session.caught_up || !self.session.fenced || !self.session.newest_here {
@@ -384,26 +343,6 @@ impl Xmpp {
         if settled(&self.me) && rooms && self.session.rooms_known {
             self.session.caught_up = true;
             self.event(Event::CaughtUp);
-        }
-    }
-
-    /// A reader reached a hole: the page directly before it.
-    pub(super) fn fetch(&mut self, hole: &FetchHole) {
-        let Some(archive) = jid::bare(&hole.archive).filter(|archive| self.has_archive(archive)) else { return };
-        let purpose = Purpose::Hole { above: hole.above.clone() };
-        let holes = self.session.queries.values().filter(|q| matches!(q.purpose, Purpose::Hole { .. })).count();
-        let again = self.session.queries.values().any(|q| q.archive == archive && q.purpose == purpose);
-        if self.online() && !again && holes < MAX_HOLES {
-            self.query(&archive, purpose, None, false);
-        }
-    }
-
-    /// Looks for sent messages in the archive, once they should be there.
-    pub(super) fn confirm(&mut self) {
-        let me = self.me.clone();
-        let waiting = self.durable.unseen.iter().any(|unseen| unseen.acked && unseen.archive == me);
-        if waiting && self.session.syncs.get(&me).is_some_and(|sync| sync.synced) {
-            self.sync(&me);
         }
     }
 }

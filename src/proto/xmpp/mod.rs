@@ -13,6 +13,7 @@ mod disco;
 mod durable;
 mod errors;
 mod groups;
+mod history;
 mod inbound;
 mod iq;
 mod jid;
