@@ -41,14 +41,14 @@ const READY_PATIENCE: Duration = Duration::from_secs(1);
 /// Whom to tell.
 #[derive(Debug, Default)]
 pub struct Readiness {
-    manager: Option<Manager>,
+    manager: Option<ServiceSocket>,
     pipe: Option<StartPipe>,
     watchdog: Option<Duration>,
 }
 
 /// The service manager's socket. A full one never holds the daemon up: what it does not take is left out.
 #[derive(Debug)]
-struct Manager {
+struct ServiceSocket {
     socket: UnixDatagram,
     address: SocketAddr,
 }
@@ -57,7 +57,7 @@ impl Readiness {
     /// From what `main` found: the value of `NOTIFY_SOCKET`, and the pipe of `wakeful start`.
     #[must_use]
     pub fn new(notify_socket: Option<&OsStr>, pipe: Option<StartPipe>) -> Self {
-        let manager = notify_socket.and_then(|name| match Manager::at(name) {
+        let manager = notify_socket.and_then(|name| match ServiceSocket::at(name) {
             Ok(manager) => Some(manager),
             Err(error) => {
                 tracing::warn!(%error, "systemd's notify socket cannot be used");
@@ -105,7 +105,7 @@ impl Readiness {
     }
 }
 
-impl Manager {
+impl ServiceSocket {
     /// A path, or with a leading `@` a name in the abstract namespace (`sd_notify(3)`).
     fn at(name: &OsStr) -> io::Result<Self> {
         let address = match name.as_bytes() {

@@ -11,7 +11,6 @@ const LONG: &[(&str, &str)] = &[
     ("src/hub/session/mod.rs", "one connection's whole grammar: what may come in which state"),
     ("src/proto/hub/client/mod.rs", "one client's whole grammar: what may come in which state"),
     ("src/store/handle.rs", "one short method for each thing that the store can be asked"),
-    ("src/store/outbox.rs", "a row's whole life: every transition beside the others"),
     ("src/proto/hub/wire/client.rs", "one type for each frame of the protocol's page, in its order"),
     ("tests/xmpp/server.rs", "two servers' configuration and start, alike but for their files"),
 ];
