@@ -1,4 +1,4 @@
-//! An agent of launchd. Type-checked and linted on Linux; it was never run.
+//! An agent of launchd. Its plist is linted on Linux; the code was neither compiled nor run on macOS yet.
 
 use super::command;
 use anyhow::Context as _;

@@ -1,4 +1,4 @@
-//! The login keychain of macOS, through keyring-core. Type-checked on Linux; it was never run there.
+//! The login keychain of macOS, through keyring-core. Neither compiled nor run there yet.
 
 use super::SecretError;
 use crate::model::Secret;
