@@ -9,7 +9,7 @@ use crate::hub::bus::Seat;
 use crate::hub::session::{CloseCode, Input, Output, Session};
 use crate::hub::store::nobody;
 use crate::machine::Machine;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -27,10 +27,10 @@ const LINGER_BRIEFLY: Duration = Duration::from_millis(100);
 
 type Pending = Pin<Box<dyn Future<Output = Done> + Send>>;
 
-/// The asks under way. Changes all at once, in order; pages one after the other, since each may be large.
+/// The asks under way. Changes all at once, answered in the order in which they came; pages one after the other, since each may be large.
 #[derive(Default)]
 struct Asked {
-    changes: FuturesUnordered<Pending>,
+    changes: FuturesOrdered<Pending>,
     page: Option<Pending>,
     waiting: VecDeque<Ask>,
 }
@@ -137,8 +137,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<'_, S> {
         let mut change = self.start(ask);
         // Polled once right here it stands in the writer's queue: changes keep the order in which they came.
         match (&mut change).now_or_never() {
-            Some(done) => self.asked.changes.push(Box::pin(std::future::ready(done))),
-            None => self.asked.changes.push(change),
+            Some(done) => self.asked.changes.push_back(Box::pin(std::future::ready(done))),
+            None => self.asked.changes.push_back(change),
         }
     }
 
