@@ -1,14 +1,14 @@
 # Suites: what they are, how one is run and counted, and the summary.
 #
 # Every integration target of cargo (tests/NAME.rs, tests/NAME/main.rs) is a suite of its name, and so is every executable
-# tests/suites/NAME. Beside them: format, lint, unit, doc, deny.
+# tests/suites/NAME. Beside them: format, lint, build, unit, doc, deny.
 
 passed=0 failed=0 skipped=0
 report=()
 
 # In the order in which they run: cheap and telling ones first.
 all_suites() {
-  local first=(format lint layering unit e2e) name
+  local first=(format lint build layering unit e2e) name
   printf '%s\n' "${first[@]}"
   { targets; find tests/suites -maxdepth 1 -type f -executable -printf '%f\n' 2>/dev/null; } | sort -u |
     while read -r name; do case " ${first[*]} " in *" $name "*) ;; *) echo "$name" ;; esac; done
@@ -27,7 +27,7 @@ for package in json.load(sys.stdin)["packages"]:
 # Seconds that a suite may take on two cores; more is said in the summary.
 budget() {
   case $1 in
-  lint) echo 420 ;;
+  lint | build) echo 420 ;;
   unit | xmpp) echo 300 ;;
   network | store) echo 180 ;;
   *) echo 120 ;;
@@ -41,6 +41,7 @@ run_suite() {
   case $suite in
   format) cargo fmt --check ;;
   lint) lint ;;
+  build) cargo test --no-run ;;
   unit) cargo_test --lib --bins ;;
   doc) cargo test --quiet --doc ;;
   deny) deny ;;
@@ -55,7 +56,6 @@ lint() {
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --quiet
 }
 
-# Building is not the suite's time to be judged by, but it must stand before any test runs against the program.
 cargo_test() {
   if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --no-fail-fast --no-tests=pass --status-level=slow --final-status-level=slow "$@"

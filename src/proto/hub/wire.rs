@@ -12,6 +12,7 @@ pub mod server;
 mod tests;
 
 pub use check::BadField;
+#[cfg(feature = "hub")]
 pub(crate) use check::is_id;
 pub use client::ClientFrame;
 pub use event::Event;
