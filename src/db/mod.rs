@@ -1,7 +1,7 @@
 //! Opening SQLite safely, writing in groups, reading without blocking, checkpoints beside the writer.
 //! Used by `store` and `hub`; it knows no table of either.
 //!
-//! - [`open`] / [`open_memory`]: a writing connection with our pragmas, migrated; newer and damaged files are refused.
+//! - [`open()`] / [`open_memory`]: a writing connection with our pragmas, migrated; newer and damaged files are refused.
 //! - [`Writer`]: one thread owns that connection. [`Writer::call`] queues a closure; all that is queued runs in one
 //!   transaction, each in a SAVEPOINT of its own, and is answered after the commit. A closure returns its value and
 //!   an announcement `A`, which the `announce` hook gets after the commit and before the answer.

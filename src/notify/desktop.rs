@@ -160,7 +160,7 @@ pub enum DesktopError {
     /// No server, or no session bus: wait for `Up`.
     #[error("there is no notification server: {0}")]
     Absent(String),
-    /// The server did not answer within [`CALL_LIMIT`]: wait for `Up`.
+    /// The server did not answer within `CALL_LIMIT`: wait for `Up`.
     #[error("the notification server does not answer")]
     Silent,
     /// The server refuses this notice.
