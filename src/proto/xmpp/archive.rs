@@ -97,6 +97,11 @@ impl Xmpp {
             None => (Purpose::Snapshot, None),
             Some(row) => (Purpose::CatchUp, earliest.unwrap_or_else(|| row.last.clone())),
         };
+        // Cut off before its end, this session must not be taken for one that had everything: what is replayed then
+        // would be called contiguous over the gap.
+        if let Some(row) = self.durable.archives.get_mut(archive) {
+            row.whole = false;
+        }
         self.query(archive, purpose, after, false);
     }
 
