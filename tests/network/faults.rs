@@ -35,7 +35,7 @@ fn survives(fault: Fault) {
     let healed = Instant::now();
     scene.anna_hears(&["one", "two", "three"]);
     let back = healed.elapsed();
-    scene.hears.wait_text("from the dark");
+    scene.ben_hears("from the dark");
     assert_eq!(scene.anna_has(), ["before", "one", "two", "three"]);
     assert_eq!(scene.ben_has(), ["from the dark"]);
     println!("FIGURE {fault:?} noticed_ms={} back_ms={}", noticed.as_millis(), back.as_millis());
@@ -130,7 +130,7 @@ fn a_wire_that_loses_doubles_and_reorders_packets_changes_nothing_in_the_message
         scene.anna_says(text);
     }
     scene.anna_hears(&[texts.last().unwrap()]);
-    scene.hears.wait_text(texts.last().unwrap());
+    scene.ben_hears(texts.last().unwrap());
     assert_eq!(scene.anna_has(), texts);
     assert_eq!(scene.ben_has(), texts);
 }
@@ -145,14 +145,14 @@ fn a_hub_that_is_killed_frozen_and_restarted_loses_nothing_of_what_it_acknowledg
     scene.noticed();
     scene.anna_says("b");
     scene.hub_up();
-    scene.hears.wait_text("b");
+    scene.ben_hears("b");
     scene.online();
     scene.hub.signal(Signal::STOP);
     let noticed = scene.noticed();
     assert!(noticed <= PROBE * 2 + PROBE_TIMEOUT + SLACK, "a frozen hub was noticed only after {noticed:?}");
     scene.anna_says("c");
     scene.hub.signal(Signal::CONT);
-    scene.hears.wait_text("c");
+    scene.ben_hears("c");
     assert_eq!(scene.anna_has(), ["a"]);
     assert_eq!(scene.ben_has(), ["b", "c"]);
 }

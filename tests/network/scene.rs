@@ -88,9 +88,14 @@ impl Scene {
     pub(crate) fn anna_hears(&mut self, texts: &[&str]) -> Duration {
         let start = Instant::now();
         for text in texts {
-            self.watch.wait_text(text);
+            hear(&mut self.watch, text);
         }
         start.elapsed()
+    }
+
+    /// Waits for this text at ben's.
+    pub(crate) fn ben_hears(&mut self, text: &str) {
+        hear(&mut self.hears, text);
     }
 
     /// What anna has from ben, oldest first.
@@ -102,6 +107,11 @@ impl Scene {
     pub(crate) fn ben_has(&self) -> Vec<String> {
         texts(&self.ben, "ben", "anna")
     }
+}
+
+/// The next message of the other's with this text.
+fn hear(watch: &mut Watch, text: &str) {
+    watch.wait(text, |message| message["text"] == text && message["outgoing"] == false);
 }
 
 /// `online` means a round trip that is not older than a probe and its deadline.
