@@ -208,6 +208,26 @@ async fn what_an_app_has_on_screen_raises_nothing_until_it_looks_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_away_before_the_message_counts_although_the_task_was_busy() {
+    let Some(Scene { bus: _bus, server, mut monitor, task }) = scene(Settings::default()).await else { return };
+    let first = task.message("ann", "one").await;
+    monitor.notify(1).await;
+    wait_shown(&task).await;
+    task.look_at(Some(first)).await;
+    let second = task.message("ann", "two").await;
+    while task.notifier.why(second).await.unwrap().is_empty() {}
+    // The task waits for the server and hears nothing meanwhile.
+    server.hang(true);
+    task.message("bob", "busy").await;
+    monitor.notify(2).await;
+    task.look_at(None).await;
+    task.message("ann", "three").await;
+    server.hang(false);
+    let shown = |one: &Seen| matches!(one, Seen::Notify(notify) if notify.body == "one\nthree");
+    monitor.wait("the message after the look away", |seen| seen.iter().any(shown).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_screen_hides_and_the_desktops_do_not_disturb_holds() {
     let Some(Scene { bus: _bus, server, mut monitor, task }) = scene(Settings::default()).await else { return };
     task.signal(Signal::Locked(true));
@@ -251,22 +271,36 @@ async fn a_server_that_hangs_does_not_slow_what_arrives() {
     else {
         return;
     };
-    let healthy = ingest(&task, "ann").await;
-    server.hang(true);
-    let hung = ingest(&task, "bob").await;
-    let ratio = hung.as_secs_f64() / healthy.as_secs_f64();
-    eprintln!("ingest with a hung server takes {ratio:.2} of the time with a healthy one ({hung:?}, {healthy:?})");
-    assert!(ratio < 2.0, "{hung:?} against {healthy:?}");
-    server.hang(false);
-    eventually("what is still unread is shown", || {
-        server.asked().iter().any(|one| matches!(one, Asked::Notify { summary, .. } if summary == "bob")).then_some(())
-    });
+    // Whoever waited for the server would wait two seconds. A machine that is busy may slow one round, not each.
+    let mut slowest = Vec::new();
+    for round in 0..3 {
+        let (_, healthy) = ingest(&task, &format!("ann {round}")).await;
+        server.hang(true);
+        let (slow, hung) = ingest(&task, &format!("bob {round}")).await;
+        server.hang(false);
+        eventually("what is still unread is shown", || {
+            let name = format!("bob {round}");
+            server
+                .asked()
+                .iter()
+                .any(|one| matches!(one, Asked::Notify { summary, .. } if *summary == name))
+                .then_some(())
+        });
+        let ratio = hung.as_secs_f64() / healthy.as_secs_f64();
+        eprintln!("ingest with a hung server takes {ratio:.2} of the time with a healthy one ({hung:?}, {healthy:?})");
+        slowest.push(slow);
+    }
+    assert!(slowest.iter().min() < Some(&Duration::from_millis(1_500)), "{slowest:?}");
 }
 
-async fn ingest(task: &Task, sender: &str) -> Duration {
+/// Commits one message after the other; gives the slowest commit and the time of all.
+async fn ingest(task: &Task, sender: &str) -> (Duration, Duration) {
     let start = Instant::now();
-    for number in 0..300 {
+    let mut slowest = Duration::ZERO;
+    for number in 0..100 {
+        let before = Instant::now();
         task.commit(vec![task.arrival(None, sender, &format!("{number}"), Origin::Live)]).await;
+        slowest = slowest.max(before.elapsed());
     }
-    start.elapsed()
+    (slowest, start.elapsed())
 }

@@ -46,6 +46,7 @@ impl Driver {
         }
         for chunk in banners.chunks(CHUNK) {
             let messages = messages(&self.store, chunk.iter().map(|banner| banner.message).collect()).await?;
+            self.hear();
             for banner in chunk {
                 if let Some(message) = messages.get(&banner.message) {
                     self.candidate(banner, message).await?;
@@ -66,6 +67,8 @@ impl Driver {
         let banners = if wanted.is_empty() { Vec::new() } else { self.store.banners_of(wanted.clone()).await? };
         let banners: BTreeMap<MessageId, Banner> = banners.into_iter().map(|banner| (banner.message, banner)).collect();
         let messages = messages(&self.store, wanted).await?;
+        // Before the judging: whoever looked away before a message was committed does not see it.
+        self.hear();
         for change in &changes {
             self.digest(change, &banners, &messages).await?;
         }
