@@ -1,30 +1,6 @@
 //! What one person writes reaches the other, whoever is down in between.
 
-use crate::support::{Home, Hub, eventually};
-use serde_json::Value;
-
-/// Two people on one hub, each with an account called `home`.
-pub struct Pair {
-    pub hub: Hub,
-    pub alice: Home,
-    pub bob: Home,
-}
-
-impl Pair {
-    pub fn new() -> Self {
-        let hub = Hub::start();
-        let [alice, bob] = ["alice", "bob"].map(|name| {
-            let home = Home::new();
-            home.add_account("home", &hub.url(), &hub.user(name)).ok();
-            home
-        });
-        Self { hub, alice, bob }
-    }
-}
-
-pub fn texts(history: &[Value]) -> Vec<&str> {
-    history.iter().filter_map(|message| message["text"].as_str()).collect()
-}
+use crate::support::{Home, Pair, eventually, texts};
 
 /// Waits until a message is in the history. (`watch` shows what is new; what was there before the first login of
 /// all is history, and only history.)

@@ -8,8 +8,6 @@
 mod support;
 
 mod journey;
-mod kills;
-mod races;
 mod refusals;
 mod rough;
 mod secrets;

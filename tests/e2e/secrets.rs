@@ -1,6 +1,6 @@
 //! A secret stands in its own file and nowhere else: not in logs, arguments, environment, database or IPC.
 
-use crate::journey::Pair;
+use crate::support::Pair;
 use crate::support::{Home, Line};
 use serde_json::json;
 

@@ -10,18 +10,20 @@
 mod home;
 mod hub;
 mod ipc;
+mod pair;
 mod process;
 mod wait;
 
 pub use home::{Answer, Daemon, Home, Watch};
 pub use hub::Hub;
 pub use ipc::Line;
+pub use pair::{Pair, texts};
 pub use process::Process;
-pub use wait::{PATIENCE, eventually, skip};
+pub use wait::{PATIENCE, eventually, number, skip};
 
 use std::path::PathBuf;
 
-/// The built `wakeful`.
+/// The built `wakeful`, or the one that `WAKEFUL_PROGRAM` names: a long run keeps a copy while the sources change.
 pub fn wakeful() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_wakeful"))
+    std::env::var_os("WAKEFUL_PROGRAM").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_wakeful")), PathBuf::from)
 }

@@ -28,3 +28,8 @@ pub fn skip(suite: &str, reason: &str) {
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("WAKEFUL_SKIPS is writable");
     file.write_all(format!("{suite}\t{reason}\n").as_bytes()).expect("WAKEFUL_SKIPS is writable");
 }
+
+/// How much of something a long run asks for, by the variable that says so.
+pub fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}

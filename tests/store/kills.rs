@@ -1,8 +1,7 @@
 //! SIGKILL at any moment, of either daemon or of the hub, while both people write: every acknowledged message stands
 //! once on both sides, in the order in which it was written.
 
-use crate::journey::{Pair, texts};
-use crate::support::{Daemon, Line, eventually};
+use crate::support::{Daemon, Home, Line, Pair, eventually, number, texts};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,10 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 /// Writes to `peer` until told to stop. A message whose answer did not come is asked for again with the same id, so that
 /// every one is acknowledged in the end. Gives the texts in their order.
@@ -48,7 +43,7 @@ fn write(socket: PathBuf, peer: &'static str, seed: u64, stop: Arc<AtomicBool>) 
 }
 
 /// Waits until every text is there, then counts: (lost, doubled, out of order).
-fn judge(home: &crate::support::Home, written: &[String]) -> (usize, usize, usize) {
+fn judge(home: &Home, written: &[String]) -> (usize, usize, usize) {
     let last = written.last().expect("something was written").as_str();
     let history = eventually(last, || Some(home.history("home")).filter(|all| texts(all).contains(&last)));
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
@@ -73,7 +68,7 @@ fn kills_at_random_moments_lose_nothing_and_double_nothing_in_both_directions() 
     let by_alice = write(pair.alice.socket(), "bob", seed, Arc::clone(&stop));
     let by_bob = write(pair.bob.socket(), "alice", seed + 1, Arc::clone(&stop));
     for _ in 0..kills {
-        std::thread::sleep(Duration::from_millis(dice.u64(10..400)));
+        std::thread::sleep(Duration::from_millis(dice.u64(5..250)));
         match dice.usize(..5) {
             4 => {
                 pair.hub.kill9();
@@ -97,7 +92,7 @@ fn kills_at_random_moments_lose_nothing_and_double_nothing_in_both_directions() 
         sum = (sum.0 + lost, sum.1 + doubled, sum.2 + disordered);
     }
     eventually("everything is called sent", || {
-        let open = |home: &crate::support::Home| {
+        let open = |home: &Home| {
             home.history("home")
                 .iter()
                 .any(|m| m["outgoing"] == true && (m["state"] == "pending" || m["state"] == "in_flight"))

@@ -1,15 +1,11 @@
 //! Daemons that are started at the same moment: one owner, and every other one says so.
 
-use crate::support::{Home, Process};
+use crate::support::{Home, Process, eventually, number};
 use std::time::Duration;
-
-fn count(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 #[test]
 fn of_daemons_that_race_to_start_one_owns_the_state_and_the_others_say_so() {
-    let rounds = count("WAKEFUL_RACES", 10);
+    let rounds = number("WAKEFUL_RACES", 10);
     for round in 0..rounds {
         let home = Home::new();
         let mut racers: Vec<Process> =
@@ -29,7 +25,7 @@ fn of_daemons_that_race_to_start_one_owns_the_state_and_the_others_say_so() {
             std::thread::sleep(Duration::from_millis(5));
         }
         assert_eq!(racers.len(), 1, "round {round}: exactly one goes on");
-        crate::support::eventually("the owner answers", || (home.run(&["status"]).code == 0).then_some(()));
+        eventually("the owner answers", || (home.run(&["status"]).code == 0).then_some(()));
         assert!(racers[0].stop().success(), "round {round}: {}", racers[0].log());
     }
     eprintln!("races={rounds} double=0");
