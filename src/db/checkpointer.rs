@@ -1,7 +1,7 @@
 //! Moves the WAL into the database file from a thread and a connection of its own, so that no commit waits for it.
 //! It sleeps until the writer says that the WAL has grown.
 
-use super::DbError;
+use super::{DbError, sums};
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -90,7 +90,7 @@ fn run(path: &Path, news: &mpsc::Receiver<bool>, turn: &Mutex<()>) {
 fn connect(path: &Path) -> Result<Connection, DbError> {
     let failed = |error: rusqlite::Error| DbError::sqlite("checkpointing", Some(path), &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let conn = Connection::open_with_flags_and_vfs(path, flags, sums::vfs()?).map_err(failed)?;
     conn.busy_timeout(Duration::from_secs(1)).map_err(failed)?;
     conn.pragma_update(None, "cache_size", -64).map_err(failed)?;
     conn.pragma_update(None, "synchronous", "FULL").map_err(failed)?;

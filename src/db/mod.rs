@@ -15,6 +15,7 @@ mod checkpointer;
 mod error;
 mod open;
 mod reader;
+mod sums;
 mod writer;
 
 pub use checkpointer::Checkpointer;

@@ -1,6 +1,6 @@
 //! Opening a database file: permissions, pragmas, migrations, and what is refused.
 
-use super::DbError;
+use super::{DbError, sums};
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use rusqlite_migration::Migrations;
 use std::fs;
@@ -35,8 +35,10 @@ const WAL_KEEP: i64 = 8 << 20;
 pub fn open(path: &Path, settings: &Settings, migrations: &Migrations<'_>) -> Result<Connection, DbError> {
     create(path)?;
     let _turn = turn(path)?;
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags_and_vfs(path, flags, sums::vfs()?)
         .map_err(|error| DbError::sqlite("opening", Some(path), &error))?;
+    sums::reserve(&conn);
     set_up(conn, Some(path), settings, migrations)
 }
 
@@ -56,7 +58,7 @@ pub fn open_memory(settings: &Settings, migrations: &Migrations<'_>) -> Result<C
 pub fn open_reader(path: &Path, settings: &Settings) -> Result<Connection, DbError> {
     let failed = |error: rusqlite::Error| DbError::sqlite("opening for reading", Some(path), &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let conn = Connection::open_with_flags_and_vfs(path, flags, sums::vfs()?).map_err(failed)?;
     common(&conn, settings).map_err(failed)?;
     conn.pragma_update(None, "query_only", true).map_err(failed)?;
     Ok(conn)

@@ -7,5 +7,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod disk;
+mod faults;
+mod flips;
 mod kills;
 mod races;
+mod survival;
+mod workload;
