@@ -35,3 +35,29 @@ pub fn mutant(name: &str) -> bool {
 pub const fn mutant(_name: &str) -> bool {
     false
 }
+
+/// A named moment, such as the one between a commit and its answer, at which a test has the process die as by SIGKILL:
+/// `WAKEFUL_FAILPOINT=name:n` dies when the moment comes for the n-th time. Only in builds with debug assertions; in
+/// every other this vanishes.
+#[cfg(debug_assertions)]
+pub fn failpoint(name: &str) {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static PLAN: OnceLock<Option<(String, AtomicU64)>> = OnceLock::new();
+    let plan = PLAN.get_or_init(|| {
+        let text = std::env::var("WAKEFUL_FAILPOINT").ok()?;
+        let (name, count) = text.split_once(':')?;
+        Some((name.to_owned(), AtomicU64::new(count.parse().ok()?)))
+    });
+    if let Some((chosen, left)) = plan
+        && chosen == name
+        && left.fetch_sub(1, Ordering::Relaxed) == 1
+    {
+        std::process::abort();
+    }
+}
+
+/// Nothing: the shipped program has no such moments.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub const fn failpoint(_name: &str) {}

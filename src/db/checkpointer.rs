@@ -101,6 +101,7 @@ fn connect(path: &Path) -> Result<Connection, DbError> {
 }
 
 fn checkpoint(conn: &Connection, how: &str) -> Result<(), DbError> {
+    crate::failpoint("log-moving");
     conn.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |_| Ok(())).map_err(|error| {
         let path = conn.path().map(PathBuf::from);
         DbError::sqlite("checkpointing", path.as_deref(), &error)

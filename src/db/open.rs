@@ -122,7 +122,7 @@ fn set_up(
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
     common(&conn, settings).map_err(failed)?;
     refuse_newer(&conn, path, migrations)?;
-    conn.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
+    write_ahead(&conn, path)?;
     let synchronous = if settings.full_sync && !crate::mutant("sync-normal") { "FULL" } else { "NORMAL" };
     conn.pragma_update(None, "synchronous", synchronous).map_err(failed)?;
     if cfg!(target_os = "macos") {
@@ -132,6 +132,18 @@ fn set_up(
     conn.pragma_update(None, "journal_size_limit", WAL_KEEP).map_err(failed)?;
     migrations.to_latest(&mut conn).map_err(|error| migration_failed(path, &error))?;
     Ok(conn)
+}
+
+/// Switches the log on. SQLite answers with the new mode before it is on disk, so it is asked again.
+fn write_ahead(conn: &Connection, path: Option<&Path>) -> Result<(), DbError> {
+    let failed = |error: rusqlite::Error| DbError::sqlite("opening", path, &error);
+    conn.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
+    let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(failed)?;
+    if path.is_none() || mode == "wal" || crate::mutant("log-unasked") {
+        return Ok(());
+    }
+    let cause = format!("the write-ahead log could not be switched on (mode {mode})");
+    Err(DbError::Disk { intent: format!("opening {}", shown(path)), cause })
 }
 
 /// The pragmas of every connection.

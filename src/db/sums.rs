@@ -223,7 +223,8 @@ unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, from: *const c_void, le
         if tail.kind == Kind::New && at == 0 {
             tail.kind = kind(bytes);
         }
-        if tail.kind != Kind::Summed || !is_page(bytes, at) {
+        // A new file is made by [`super::open`] alone, which reserves room; its first page may be written last.
+        if !matches!(tail.kind, Kind::Summed | Kind::New) || !is_page(bytes, at) {
             return below(file, from, length, at);
         }
         let mut page = [0_u8; PAGE];

@@ -166,7 +166,10 @@ impl<A> Owner<A> {
     /// One transaction for all of them, then one answer each.
     fn group(&mut self, mut jobs: Vec<Box<dyn Work<A>>>) {
         match self.transaction(&mut jobs) {
-            Ok(announcements) => announcements.into_iter().for_each(&mut self.announce),
+            Ok(announcements) => {
+                announcements.into_iter().for_each(&mut self.announce);
+                crate::failpoint("commit-announced");
+            }
             Err(error) => {
                 if !self.conn.is_autocommit() {
                     let _already_gone = self.conn.execute_batch("ROLLBACK");
@@ -175,12 +178,14 @@ impl<A> Owner<A> {
             }
         }
         jobs.into_iter().for_each(|job| job.answer());
+        crate::failpoint("commit-answered");
     }
 
     fn transaction(&self, jobs: &mut [Box<dyn Work<A>>]) -> Result<Vec<A>, DbError> {
         let failed = |error: rusqlite::Error| DbError::sqlite("writing", self.path.as_deref(), &error);
         let run = |sql: &str| self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
         run("BEGIN IMMEDIATE").map_err(failed)?;
+        crate::failpoint("commit-begun");
         let mut announcements = Vec::with_capacity(jobs.len());
         for job in jobs {
             run("SAVEPOINT job").map_err(failed)?;
@@ -198,7 +203,12 @@ impl<A> Owner<A> {
             }
             run("RELEASE job").map_err(failed)?;
         }
-        run("COMMIT").map_err(failed)?;
+        crate::failpoint("commit-due");
+        let committed = run("COMMIT");
+        if !crate::mutant("commit-failure-ignored") {
+            committed.map_err(failed)?;
+        }
+        crate::failpoint("commit-done");
         Ok(announcements)
     }
 }

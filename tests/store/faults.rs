@@ -113,7 +113,9 @@ impl<'t> Trial<'t> {
         for _ in 0..TRIES {
             match running.step(step).await {
                 Ok(()) => return true,
-                Err(error) => assert!(may_be_tried_again(&error), "{step:?}: {error}"),
+                Err(error) => {
+                    assert!(may_be_tried_again(&error), "{step:?} after operation {}: {error}", self.disk.operations());
+                }
             }
             if self.disk.is_dead() {
                 return false;
@@ -183,6 +185,9 @@ fn everywhere(fault: Fault) {
         let (mut tried, mut lost, mut wrong) = (0_u64, 0_u64, 0_u64);
         for at in places(truth.operations, most) {
             tried += 1;
+            if most == 0 {
+                eprintln!("{fault:?} at {at}");
+            }
             match trial(&truth, at, fault, true).await {
                 Found::Kept => {}
                 Found::Lost => lost += 1,
@@ -220,7 +225,7 @@ fn with_synchronous_normal_the_same_cuts_lose_what_was_acknowledged_but_corrupt_
     block(async {
         let truth = truth(2).await;
         let (mut lost, mut wrong) = (0, 0);
-        for at in places(truth.operations, number("WAKEFUL_FAULTS", 12).clamp(1, 200)) {
+        for at in places(truth.operations, number("WAKEFUL_FAULTS", 12)) {
             match trial(&truth, at, Fault::Cut, false).await {
                 Found::Kept => {}
                 Found::Lost => lost += 1,

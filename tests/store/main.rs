@@ -11,6 +11,8 @@ mod disk;
 mod faults;
 mod flips;
 mod kills;
+mod load;
+mod power;
 mod races;
 mod survival;
 mod workload;

@@ -48,11 +48,21 @@ impl Home {
         Self { dir: tempfile::Builder::new().prefix("wakeful-").tempdir().unwrap() }
     }
 
+    /// An empty one in this folder.
+    pub fn within(folder: &Path) -> Self {
+        Self { dir: tempfile::Builder::new().prefix("wakeful-").tempdir_in(folder).unwrap() }
+    }
+
     /// One with an account on this hub, for a user made there.
     pub fn with_account(name: &str, hub: &super::Hub) -> Self {
         let home = Self::new();
         home.add_account(name, &hub.url(), &hub.user(name)).ok();
         home
+    }
+
+    /// Leaves it on disk for whoever looks into a failure.
+    pub fn keep(self) -> PathBuf {
+        self.dir.keep()
     }
 
     /// Its folder.
@@ -118,6 +128,13 @@ impl Home {
         let mut daemon = Daemon { process: Process::start("daemon", &mut command), ready: socket };
         daemon.wait_ready();
         daemon
+    }
+
+    /// Starts `run` with a changed command and does not wait: for one that is expected to end by itself.
+    pub fn start(&self, change: impl FnOnce(&mut Command)) -> Process {
+        let mut command = self.command(&["run"]);
+        change(&mut command);
+        Process::start("daemon", &mut command)
     }
 
     /// Messages as `history --json` gives them.

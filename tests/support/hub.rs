@@ -15,7 +15,7 @@ impl Hub {
     /// Starts one and waits until it listens.
     pub fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
-        let (process, address) = launch(data.path(), "127.0.0.1:0");
+        let (process, address) = launch(data.path(), "127.0.0.1:0", |_| ());
         Self { data, address, process: Some(process) }
     }
 
@@ -34,6 +34,12 @@ impl Hub {
     /// The URL that an account names.
     pub fn url(&self) -> String {
         format!("ws://{}", self.address)
+    }
+
+    /// Leaves its data on disk for whoever looks into a failure.
+    pub fn keep(mut self) -> std::path::PathBuf {
+        self.stop();
+        self.data.keep()
     }
 
     /// Its data folder.
@@ -61,7 +67,9 @@ impl Hub {
 
     /// Ends it in order.
     pub fn stop(&mut self) {
-        if let Some(mut process) = self.process.take() {
+        if let Some(mut process) = self.process.take()
+            && process.ended().is_none()
+        {
             process.stop();
         }
     }
@@ -76,13 +84,20 @@ impl Hub {
     /// Starts it again on the same data and address.
     pub fn up(&mut self) {
         self.stop();
-        self.process = Some(launch(self.data.path(), &self.address.to_string()).0);
+        self.up_with(|_| ());
+    }
+
+    /// As [`Self::up`], with a changed command.
+    pub fn up_with(&mut self, change: impl FnOnce(&mut Command)) {
+        self.stop();
+        self.process = Some(launch(self.data.path(), &self.address.to_string(), change).0);
     }
 }
 
-fn launch(data: &std::path::Path, listen: &str) -> (Process, SocketAddr) {
+fn launch(data: &std::path::Path, listen: &str, change: impl FnOnce(&mut Command)) -> (Process, SocketAddr) {
     let mut command = Command::new(wakeful());
     command.args(["hub", "run", "--listen", listen, "--data"]).arg(data);
+    change(&mut command);
     let mut process = Process::start("hub", &mut command);
     let address = process.wait_line("where it listens", address_in);
     (process, address)

@@ -16,9 +16,13 @@ pub struct Pair {
 impl Pair {
     /// A hub that runs and two homes whose daemons do not.
     pub fn new() -> Self {
+        Self::with_alice(Home::new())
+    }
+
+    /// The same, with a home for alice that is somewhere special.
+    pub fn with_alice(alice: Home) -> Self {
         let hub = Hub::start();
-        let [alice, bob] = ["alice", "bob"].map(|name| {
-            let home = Home::new();
+        let [alice, bob] = [("alice", alice), ("bob", Home::new())].map(|(name, home)| {
             home.add_account("home", &hub.url(), &hub.user(name)).ok();
             home
         });

@@ -244,6 +244,7 @@ impl Driver {
                 if landed.settled {
                     self.outbox.look();
                 }
+                crate::failpoint("batch-landed");
                 self.feed(Input::Committed(landed.id));
             }
             Err(error) => {
@@ -264,6 +265,7 @@ impl Driver {
 
     pub(super) fn on_outbox(&mut self, done: Done) {
         for command in self.outbox.done(self.clock.now(), done) {
+            crate::failpoint("handed-out");
             self.feed(Input::Command(Box::new(command)));
         }
     }
