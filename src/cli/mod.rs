@@ -5,6 +5,7 @@
 
 mod account;
 mod attach;
+mod choices;
 mod contact;
 mod conversation;
 #[cfg(feature = "hub")]
@@ -68,8 +69,9 @@ enum Command {
     Reconnect(reconnect::Args),
     Why(notify::WhyArgs),
     Notify(notify::Args),
-    Mute(notify::MuteArgs),
-    Dnd(notify::DndArgs),
+    Mute(choices::MuteArgs),
+    Dnd(choices::DndArgs),
+    Quiet(choices::QuietArgs),
     Room(room::Args),
     Contact(contact::Args),
     #[cfg(feature = "hub")]
@@ -118,8 +120,9 @@ fn dispatch(global: &Global, command: Command) -> anyhow::Result<()> {
         Command::Reconnect(args) => reconnect::run(global, args),
         Command::Why(args) => notify::why(global, &args),
         Command::Notify(args) => notify::run(global, &args),
-        Command::Mute(args) => notify::mute(global, args),
-        Command::Dnd(args) => notify::dnd(global, &args),
+        Command::Mute(args) => choices::mute(global, args),
+        Command::Dnd(args) => choices::dnd(global, &args),
+        Command::Quiet(args) => choices::quiet(global, &args),
         Command::Room(args) => room::run(global, args),
         Command::Contact(args) => contact::run(global, args),
         #[cfg(feature = "hub")]

@@ -3,9 +3,9 @@
 use super::accounts::Accounts;
 use super::settings;
 use crate::config::Config;
-use crate::ipc::wire::{Fault, FaultCode, Hold};
+use crate::ipc::wire::{Fault, FaultCode, Hold, Quiet};
 use crate::ipc::{Answer, Control, Wish};
-use crate::notify::{self, Choice, Muted, Notifier, NotifyError, Until};
+use crate::notify::{self, Choice, Muted, Notifier, NotifyError, QuietChoice, Until};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -80,6 +80,7 @@ async fn ask(notifier: Notifier, question: Control) {
         }
         Control::NotifyTest(answer) => reply(answer, notifier.test().await),
         Control::Choose(wish, answer) => reply(answer, notifier.choose(choice(wish)).await),
+        Control::Choices(answer) => reply(answer, notifier.choices().await),
         Control::Why(message, answer) => reply(answer, notifier.why(message).await),
         Control::Reload(_) | Control::Shutdown => {}
     }
@@ -96,6 +97,9 @@ fn choice(wish: Wish) -> Choice {
         Wish::MuteConversation(id, hold) => Choice::Mute(Muted::Conversation(id), until(hold)),
         Wish::MuteAccount(name, hold) => Choice::Mute(Muted::Account(name), until(hold)),
         Wish::Dnd(hold) => Choice::Dnd(until(hold)),
+        Wish::Quiet(Quiet::Off) => Choice::Quiet(Some(QuietChoice::Never)),
+        Wish::Quiet(Quiet::Configured) => Choice::Quiet(None),
+        Wish::Quiet(Quiet::Daily { from, to }) => Choice::Quiet(Some(QuietChoice::Daily(notify::Quiet { from, to }))),
     }
 }
 

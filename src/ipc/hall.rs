@@ -1,6 +1,6 @@
 //! What the server is given: the store, the channels to its sibling rooms, and its limits. Made in `daemon`.
 
-use super::wire::{Fault, Hold};
+use super::wire::{Fault, Hold, Quiet};
 use crate::model::{AccountId, Addressed, Attention, ConversationId, MessageId, Perishable, Statuses};
 use crate::store::Store;
 use crate::world::{Clock, Entropy};
@@ -48,6 +48,8 @@ pub enum Control {
     NotifyTest(Answer),
     /// Keep a choice of the user's; answer all choices that hold now.
     Choose(Wish, Answer),
+    /// All choices that hold now.
+    Choices(Answer),
     /// Why this message raised a banner or not.
     Why(MessageId, Answer),
 }
@@ -61,6 +63,8 @@ pub enum Wish {
     MuteAccount(String, Hold),
     /// Do not disturb.
     Dnd(Hold),
+    /// Quiet hours.
+    Quiet(Quiet),
 }
 
 /// Limits of the server and of each client.

@@ -18,13 +18,15 @@ mod settings;
 mod text;
 
 pub use decision::{Decision, Verdict, Why};
-pub use desktop::{Capabilities, Closed, Desktop, DesktopError, DesktopEvent, Notice, Shown, Urgency};
+pub use desktop::{
+    Activation, Capabilities, Closed, Desktop, DesktopError, DesktopEvent, Notice, Opening, Shown, Urgency,
+};
 #[cfg(target_os = "linux")]
 pub use linux::Linux;
 pub use notifier::{Asks, Choice, Notifier, NotifyError, Tested};
 pub use observed::{Imagined, Observed, Seen};
 pub use portable::Portable;
-pub use settings::{Choices, Muted, Override, Privacy, Quiet, QuietChoice, Settings, Until};
+pub use settings::{Choices, Hours, Muted, Override, Privacy, Quiet, QuietChoice, Settings, Standing, Until};
 
 use crate::model::{Addressed, Attention};
 use crate::store::Store;

@@ -2,7 +2,7 @@
 
 use super::decision::Decision;
 use super::desktop::DesktopError;
-use super::settings::{Choices, Muted, QuietChoice, Until};
+use super::settings::{Muted, QuietChoice, Standing, Until};
 use crate::model::MessageId;
 use crate::store::StoreError;
 use tokio::sync::{mpsc, oneshot};
@@ -48,8 +48,8 @@ pub struct Asks(pub(super) mpsc::Receiver<Ask>);
 pub(super) enum Ask {
     Recent(usize, oneshot::Sender<Vec<Decision>>),
     Why(MessageId, oneshot::Sender<Vec<Decision>>),
-    Choices(oneshot::Sender<Choices>),
-    Choose(Choice, oneshot::Sender<Result<Choices, NotifyError>>),
+    Choices(oneshot::Sender<Standing>),
+    Choose(Choice, oneshot::Sender<Result<Standing, NotifyError>>),
     Test(oneshot::Sender<Result<Tested, NotifyError>>),
 }
 
@@ -88,11 +88,11 @@ impl Notifier {
         self.ask(|answer| Ask::Why(message, answer)).await
     }
 
-    /// What is muted, and do-not-disturb.
+    /// What is muted, do-not-disturb and quiet hours.
     ///
     /// # Errors
     /// [`NotifyError::Closed`].
-    pub async fn choices(&self) -> Result<Choices, NotifyError> {
+    pub async fn choices(&self) -> Result<Standing, NotifyError> {
         self.ask(Ask::Choices).await
     }
 
@@ -100,7 +100,7 @@ impl Notifier {
     ///
     /// # Errors
     /// [`NotifyError::Store`] when it could not be kept; nothing changed then.
-    pub async fn choose(&self, choice: Choice) -> Result<Choices, NotifyError> {
+    pub async fn choose(&self, choice: Choice) -> Result<Standing, NotifyError> {
         self.ask(|answer| Ask::Choose(choice, answer)).await?
     }
 

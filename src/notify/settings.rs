@@ -34,6 +34,10 @@ pub struct Settings {
     /// The command that opens the GUI: program and arguments; `{conversation}`, `{account}` and `{message}` are
     /// replaced. Empty: a click opens nothing.
     pub open: Vec<String>,
+    /// The app that a click opens over D-Bus, by its id; goes before [`Settings::open`].
+    pub app: Option<String>,
+    /// The app's action that takes a conversation's local id; `None`: the app is given a URI to open.
+    pub app_action: Option<String>,
     /// By the account's name.
     pub accounts: BTreeMap<String, Override>,
     /// By the conversation's local id, peer or title.
@@ -55,6 +59,8 @@ impl Default for Settings {
             other_device_delay: Duration::from_secs(10),
             sound: Some("message-new-instant".into()),
             open: Vec::new(),
+            app: None,
+            app_action: None,
             accounts: BTreeMap::new(),
             conversations: BTreeMap::new(),
         }
@@ -148,7 +154,44 @@ pub struct Choices {
     pub quiet: Option<QuietChoice>,
 }
 
+/// What holds now: the user's choices, and what they and the configuration come to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Standing {
+    /// Made by hand.
+    #[serde(flatten)]
+    pub choices: Choices,
+    /// Quiet hours in force, local time; `null`: none.
+    pub quiet_hours: Option<Hours>,
+    /// It is quiet time now.
+    pub quiet_now: bool,
+}
+
+/// Two times of a day as people write them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Hours {
+    /// `"22:00"`.
+    pub from: String,
+    /// `"07:00"`.
+    pub to: String,
+}
+
+impl From<Quiet> for Hours {
+    fn from(quiet: Quiet) -> Self {
+        let time = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+        Self { from: time(quiet.from), to: time(quiet.to) }
+    }
+}
+
 impl Choices {
+    /// Quiet hours in force where the configuration has these.
+    pub(super) fn quiet_hours(&self, configured: Option<Quiet>) -> Option<Quiet> {
+        match self.quiet {
+            None => configured,
+            Some(QuietChoice::Never) => None,
+            Some(QuietChoice::Daily(quiet)) => Some(quiet),
+        }
+    }
+
     /// Leaves out what no longer holds.
     pub(super) fn forget_past(&mut self, now: Timestamp) {
         self.conversations.retain(|_, until| until.holds(now));

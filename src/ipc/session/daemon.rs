@@ -3,7 +3,7 @@
 use super::super::hall::{Answer, Control, Wish};
 use super::super::leases::LeaseChange;
 use super::super::wire::{
-    AttentionSet, Fault, FaultCode, Fetch, NotifyDecisions, NotifyMute, Reconnect, RequestId, Typing, Why,
+    AttentionSet, Fault, FaultCode, Fetch, NotifyDecisions, NotifyMute, Quiet, Reconnect, RequestId, Typing, Why,
 };
 use super::desk::done;
 use super::{Desk, Outcome, waits};
@@ -97,6 +97,20 @@ impl Desk {
             (None, None) => return Err(Fault::params("what to mute is not said").remedy("give `account`")),
         };
         self.choose(id, wish).await
+    }
+
+    pub(super) async fn notify_quiet(&self, id: Option<RequestId>, quiet: Quiet) -> Result<Outcome, Fault> {
+        if let Quiet::Daily { from, to } = quiet
+            && from.max(to) >= 24 * 60
+        {
+            let fault = Fault::params("a day has 1440 minutes");
+            return Err(fault.remedy("give `from` and `to` in minutes after midnight, 0 to 1439"));
+        }
+        self.choose(id, Wish::Quiet(quiet)).await
+    }
+
+    pub(super) async fn notify_choices(&self, id: Option<RequestId>) -> Result<Outcome, Fault> {
+        self.ask_daemon(id, Control::Choices).await
     }
 
     pub(super) async fn choose(&self, id: Option<RequestId>, wish: Wish) -> Result<Outcome, Fault> {

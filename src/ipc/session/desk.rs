@@ -83,6 +83,8 @@ impl Desk {
             Call::NotifyTest(_) => self.notify_test(id).await,
             Call::NotifyMute(ask) => self.notify_mute(id, *ask).await,
             Call::NotifyDnd(ask) => self.choose(id, Wish::Dnd(ask.hold)).await,
+            Call::NotifyQuiet(ask) => self.notify_quiet(id, ask.quiet).await,
+            Call::NotifyChoices(_) => self.notify_choices(id).await,
             Call::Why(ask) => self.why(id, &ask).await,
         }
     }

@@ -293,6 +293,15 @@ asks! {
         hold: Hold,
     }
 
+    /// Quiet hours: every day, banners are held between two local times.
+    NotifyQuiet {
+        /// What is wished.
+        quiet: Quiet,
+    }
+
+    /// What is muted, do-not-disturb and quiet hours as they are now.
+    NotifyChoices {}
+
     /// Why a message did or did not raise a banner.
     Why {
         /// Which.
@@ -336,6 +345,23 @@ pub enum Hold {
     Forever,
     /// Until this time, RFC 3339.
     Until(#[schemars(with = "String")] Timestamp),
+}
+
+/// Quiet hours as they are wished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Quiet {
+    /// None, whatever the configuration says.
+    Off,
+    /// As the configuration says.
+    Configured,
+    /// Every day between these local times.
+    Daily {
+        /// First minute, counted from midnight, at most 1439.
+        from: u16,
+        /// First minute after it, likewise; earlier than `from`: past midnight.
+        to: u16,
+    },
 }
 
 fn yes() -> bool {

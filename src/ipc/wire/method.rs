@@ -4,10 +4,10 @@ use super::{
     AccountList, Accounts, AttentionSet, Batch, Cancelled, Contact, ConversationAdd, ConversationCreate,
     ConversationGet, ConversationInfo, ConversationLeave, ConversationList, ConversationMembers, ConversationRemove,
     Conversations, Counted, CursorClose, CursorCount, CursorNext, CursorOpen, Done, Fault, FaultCode, Fetch, Hello,
-    MarkRead, Members, MessageEdit, MessageGet, MessageReact, MessageRetract, Notification, NotifyDecisions, NotifyDnd,
-    NotifyMute, NotifyTest, OutboxCancel, OutboxGet, OutboxInfo, OutboxWait, PageAsk, Queued, Reconnect, Reload,
-    RoomJoin, Send, Shutdown, StatusAsk, StatusInfo, StatusSubscribe, Subscribe, Subscribed, Typing, Unread,
-    UnreadCount, Unsubscribe, Welcome, Why,
+    MarkRead, Members, MessageEdit, MessageGet, MessageReact, MessageRetract, Notification, NotifyChoices,
+    NotifyDecisions, NotifyDnd, NotifyMute, NotifyQuiet, NotifyTest, OutboxCancel, OutboxGet, OutboxInfo, OutboxWait,
+    PageAsk, Queued, Reconnect, Reload, RoomJoin, Send, Shutdown, StatusAsk, StatusInfo, StatusSubscribe, Subscribe,
+    Subscribed, Typing, Unread, UnreadCount, Unsubscribe, Welcome, Why,
 };
 use crate::model::Message;
 use serde::{Serialize, de::DeserializeOwned};
@@ -165,6 +165,10 @@ methods! {
     NotifyMute = "notify.mute" -> Value, as NotifyMute;
     /// Do not disturb.
     NotifyDnd = "notify.dnd" -> Value, as NotifyDnd;
+    /// Quiet hours.
+    NotifyQuiet = "notify.quiet" -> Value, as NotifyQuiet;
+    /// Mutes, do-not-disturb, quiet hours.
+    NotifyChoices = "notify.choices" -> Value, as NotifyChoices;
     /// Why a message raised a banner or not.
     Why = "why" -> Value, as Why;
 }

@@ -16,8 +16,9 @@ mod status;
 pub use ask::{
     Accounts, AttentionSet, Contact, ContactVerb, ConversationAdd, ConversationCreate, ConversationGet,
     ConversationLeave, ConversationMembers, ConversationRemove, Conversations, Fetch, Hello, Hold, MarkRead,
-    MessageEdit, MessageGet, MessageReact, MessageRetract, NotifyDecisions, NotifyDnd, NotifyMute, NotifyTest,
-    OutboxCancel, OutboxGet, OutboxWait, Reconnect, Reload, RoomJoin, Send, Shutdown, Typing, Unread, Until, Why,
+    MessageEdit, MessageGet, MessageReact, MessageRetract, NotifyChoices, NotifyDecisions, NotifyDnd, NotifyMute,
+    NotifyQuiet, NotifyTest, OutboxCancel, OutboxGet, OutboxWait, Quiet, Reconnect, Reload, RoomJoin, Send, Shutdown,
+    Typing, Unread, Until, Why,
 };
 pub use cursor::{
     Batch, ChangeNote, CursorClose, CursorCount, CursorNext, CursorOpen, Find, Holes, NoteKind, PageAsk, Row, Waiting,

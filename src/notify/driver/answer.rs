@@ -2,10 +2,11 @@
 
 use super::{CHOICES, Clicked, Driver};
 use crate::model::{CommandKind, MessageId, Timestamp};
+use crate::notify::decision::Why;
 use crate::notify::notifier::{Ask, Choice, NotifyError, Tested};
-use crate::notify::open::{Target, open};
+use crate::notify::open::{Target, activation, open};
 use crate::notify::rules::{Input, Place};
-use crate::notify::settings::{Choices, Muted, Until};
+use crate::notify::settings::{Muted, Standing, Until};
 use crate::notify::text::{MARK_READ, MUTE, OPEN, REPLY};
 use crate::store::{Draft, StoreError};
 use std::sync::Arc;
@@ -29,7 +30,14 @@ impl Driver {
         match (key, clicked) {
             (OPEN | REPLY, clicked) => {
                 let target = clicked.map_or_else(Target::default, |clicked| clicked.target);
-                open(&self.settings.borrow().open, &target, token.as_deref());
+                let settings = self.settings.borrow().clone();
+                match &settings.app {
+                    Some(app) => {
+                        let activation = activation(app, settings.app_action.as_deref(), &target, token);
+                        self.desktop.activate(activation).await;
+                    }
+                    None => open(&settings.open, &target, token.as_deref()),
+                }
             }
             (MARK_READ, Some(Clicked { place: Some((place, message)), .. })) => self.mark_read(&place, message).await,
             (MUTE, Some(Clicked { place: Some((place, _)), .. })) => {
@@ -89,7 +97,7 @@ impl Driver {
         match ask {
             Ask::Recent(limit, to) => drop(to.send(self.decisions.recent(limit))),
             Ask::Why(message, to) => drop(to.send(self.decisions.about(message))),
-            Ask::Choices(to) => drop(to.send(self.choices.clone())),
+            Ask::Choices(to) => drop(to.send(self.standing())),
             Ask::Choose(choice, to) => drop(to.send(self.choose(choice).await)),
             Ask::Test(to) => {
                 let obstacles = self.rules.obstacles(self.clock.now());
@@ -102,14 +110,22 @@ impl Driver {
     }
 
     /// On disk first, then in force.
-    async fn choose(&mut self, choice: Choice) -> Result<Choices, NotifyError> {
+    async fn choose(&mut self, choice: Choice) -> Result<Standing, NotifyError> {
         let mut choices = self.choices.clone();
         choices.forget_past(self.clock.wall());
         choices.apply(choice);
         let text = serde_json::to_string(&choices).map_err(|error| StoreError::Invalid(error.to_string()))?;
         self.store.set_setting(CHOICES, Some(text)).await?;
         self.choices = choices.clone();
-        self.tell(Input::Choices(choices.clone()));
-        Ok(choices)
+        self.tell(Input::Choices(choices));
+        Ok(self.standing())
+    }
+
+    fn standing(&mut self) -> Standing {
+        let mut choices = self.choices.clone();
+        choices.forget_past(self.clock.wall());
+        let quiet_hours = choices.quiet_hours(self.settings.borrow().quiet).map(Into::into);
+        let quiet_now = self.rules.obstacles(self.clock.now()).contains(&Why::Quiet);
+        Standing { choices, quiet_hours, quiet_now }
     }
 }

@@ -3,7 +3,7 @@
 use super::input::{Candidate, Place};
 use crate::model::{AccountId, Attention, ConversationKind, Timestamp};
 use crate::notify::decision::Why;
-use crate::notify::settings::{Choices, Override, Privacy, Quiet, QuietChoice, Settings, Until};
+use crate::notify::settings::{Choices, Override, Privacy, Quiet, Settings, Until};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -153,11 +153,7 @@ impl World {
 
     /// How long quiet time still lasts; `None`: it is not quiet.
     fn quiet_for(&self, now: Instant) -> Option<Duration> {
-        let Quiet { from, to } = match self.choices.quiet {
-            None => self.settings.quiet?,
-            Some(QuietChoice::Never) => return None,
-            Some(QuietChoice::Daily(quiet)) => quiet,
-        };
+        let Quiet { from, to } = self.choices.quiet_hours(self.settings.quiet)?;
         let local_s = self.wall(now).ms().div_euclid(1000).saturating_add(i64::from(self.offset_s));
         let second = local_s.rem_euclid(DAY_S);
         let (from, to) = (i64::from(from) * 60, i64::from(to) * 60);
