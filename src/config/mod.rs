@@ -14,7 +14,7 @@ pub use account::{Account, AccountName, Protocol, Proxy};
 pub use error::ConfigError;
 pub use interval::Interval;
 pub use limits::{Daemon, Link};
-pub use notifications::{ClockTime, Notifications, Preview, QuietHours, Rule};
+pub use notifications::{AppId, ClockTime, Notifications, Preview, QuietHours, Rule};
 
 use serde::Deserialize;
 use std::collections::BTreeMap;

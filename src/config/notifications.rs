@@ -22,6 +22,10 @@ pub struct Notifications {
     pub sound: Option<String>,
     /// The program and its arguments that a click opens; `{conversation}`, `{account}`, `{message}` are replaced.
     pub open: Option<Vec<String>>,
+    /// The app that a click opens over D-Bus, by its id (as in `org.example.Chat.desktop`); goes before `open`.
+    pub app: Option<AppId>,
+    /// The app's action that takes a conversation's id; without it the app is given `wakeful://ACCOUNT/CONVERSATION`.
+    pub app_action: Option<String>,
     /// We wrote from another device just now: banners wait for this long (default 10 s; `0s`: not at all).
     pub other_device_delay: Option<Interval>,
     /// What differs for an account.
@@ -62,6 +66,32 @@ pub struct QuietHours {
     pub from: ClockTime,
     /// First minute after it.
     pub to: ClockTime,
+}
+
+/// An app's id: a D-Bus name (D-Bus Specification, "Bus names").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppId(pub String);
+
+impl std::str::FromStr for AppId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let element = |part: &str| {
+            let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+            part.bytes().all(known) && part.bytes().next().is_some_and(|first| !first.is_ascii_digit())
+        };
+        if text.len() <= 255 && text.contains('.') && text.split('.').all(element) {
+            Ok(Self(text.into()))
+        } else {
+            Err(format!("{text:?} is not an app's id: write for example \"org.example.Chat\""))
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for AppId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
 }
 
 /// A time of day, written `"22:30"`: minutes after midnight.

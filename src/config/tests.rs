@@ -15,6 +15,7 @@ fn a_whole_configuration_is_read() {
         [notifications]
         preview = "hide"
         quiet = { from = "22:30", to = "07:00" }
+        app = "org.example.Chat"
         [notifications.conversation.Crew]
         mentions_only = true
         [account.work]

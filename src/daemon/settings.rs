@@ -51,6 +51,8 @@ pub(super) fn notify(config: &Config, launcher: &[String]) -> notify::Settings {
             .as_ref()
             .filter(|open| !open.is_empty())
             .map_or_else(Vec::new, |open| [launcher, open].concat()),
+        app: from.app.as_ref().map(|app| app.0.clone()),
+        app_action: from.app_action.clone(),
         accounts: from.account.iter().map(|(name, rule)| (name.to_string(), differs(rule))).collect(),
         conversations: from.conversation.iter().map(|(name, rule)| (name.clone(), differs(rule))).collect(),
         ..fallback
@@ -83,13 +85,14 @@ mod tests {
 
     #[test]
     fn what_the_file_says_reaches_its_room() {
-        let text = "[link]\nprobe_interval = \"1s\"\nlogin_timeout = \"3s\"\n[notifications]\nopen = [\"gui\"]\nsound = \"\"\n\
+        let text = "[link]\nprobe_interval = \"1s\"\nlogin_timeout = \"3s\"\n[notifications]\nopen = [\"gui\"]\napp = \"org.example.Chat\"\nsound = \"\"\n\
             preview = \"hide\"\nquiet = { from = \"22:00\", to = \"06:30\" }\n[notifications.account.a]\nmute = true\n";
         let config = Config::parse(text, Path::new("c")).unwrap();
         let link = link(&config);
         assert_eq!([link.probe_interval, link.login_timeout], [Duration::from_secs(1), Duration::from_secs(3)]);
         let notify = notify(&config, &["run".into(), "--".into()]);
         assert_eq!(notify.open, ["run", "--", "gui"]);
+        assert_eq!(notify.app.as_deref(), Some("org.example.Chat"));
         assert_eq!(notify.sound, None);
         assert_eq!(notify.privacy, notify::Privacy::Hide);
         assert_eq!(notify.quiet, Some(notify::Quiet { from: 1320, to: 390 }));

@@ -1,6 +1,7 @@
 //! What a desktop offers: one contract for every backend. A backend shows, replaces and withdraws; it never judges,
 //! never reads the store, and never makes its caller wait longer than [`CALL_LIMIT`].
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::time::Duration;
 
@@ -29,6 +30,12 @@ pub trait Desktop: Send + 'static {
 
     /// Tells the launcher how many messages are unread.
     fn unread(&mut self, count: u64) -> BoxFuture<'_, ()>;
+
+    /// Opens an app over the desktop's bus; whoever has no such bus leaves it. Returns at once.
+    fn activate(&mut self, activation: Activation) -> BoxFuture<'_, ()> {
+        tracing::warn!(app = activation.app, "no app can be opened here over D-Bus: configure `open` instead of `app`");
+        std::future::ready(()).boxed()
+    }
 
     /// The next thing that happened there; pending while nothing does.
     fn event(&mut self) -> BoxFuture<'_, DesktopEvent>;
@@ -69,6 +76,28 @@ pub struct Notice {
     pub sound: Option<String>,
     /// `im.received` and the like (specification, table 2).
     pub category: String,
+}
+
+/// An app to be opened over D-Bus (Desktop Entry Specification 1.5, "D-Bus Activation").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Activation {
+    /// Its id, which is its bus name.
+    pub app: String,
+    /// What it is to do.
+    pub what: Opening,
+    /// From the notification server: lets the app come to the front.
+    pub token: Option<String>,
+}
+
+/// What an app is asked for (`org.freedesktop.Application`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// `Activate`: come to the front.
+    Front,
+    /// `Open`: show this URI.
+    Uri(String),
+    /// `ActivateAction`: its name and its parameter.
+    Action(String, String),
 }
 
 /// How loud a notice is (specification, "Urgency levels").

@@ -1,7 +1,7 @@
 //! A desktop with a witness: every call is reported as it is made. For the demo, which tells its times, and for a
 //! machine without a notification server, where the terminal says what would have been shown.
 
-use super::desktop::{Capabilities, Desktop, DesktopError, DesktopEvent, Notice, Shown};
+use super::desktop::{Activation, Capabilities, Desktop, DesktopError, DesktopEvent, Notice, Shown};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -50,6 +50,9 @@ impl Desktop for Observed {
     fn unread(&mut self, count: u64) -> BoxFuture<'_, ()> {
         let _ = self.reports.try_send(Seen::Unread(count));
         self.inner.unread(count)
+    }
+    fn activate(&mut self, activation: Activation) -> BoxFuture<'_, ()> {
+        self.inner.activate(activation)
     }
     fn event(&mut self) -> BoxFuture<'_, DesktopEvent> {
         self.inner.event()

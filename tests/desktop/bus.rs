@@ -37,14 +37,18 @@ impl Bus {
     pub fn up(&mut self) {
         let _ = std::fs::remove_file(self.dir.path().join("bus"));
         let config = self.dir.path().join("bus.conf");
-        // No service directories: nothing is started behind the test's back. Anybody may watch.
+        // No service directory but the test's own: nothing is started behind its back. Anybody may watch.
+        let services = self.dir.path().join("services");
+        std::fs::create_dir_all(&services).unwrap();
         let text = format!(
             r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>session</type><listen>{}</listen><auth>EXTERNAL</auth>
+<servicedir>{}</servicedir>
 <policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>
 </busconfig>"#,
-            self.address()
+            self.address(),
+            services.display()
         );
         std::fs::write(&config, text).unwrap();
         let mut command = Command::new("dbus-daemon");
@@ -61,6 +65,23 @@ impl Bus {
     /// Kills the daemon: every connection breaks.
     pub fn down(&mut self) {
         self.process = None;
+    }
+
+    /// Lets the bus start a program when somebody calls this name.
+    pub async fn service(&self, name: &str, exec: &str) {
+        let file = self.dir.path().join("services").join(format!("{name}.service"));
+        std::fs::write(file, format!("[D-BUS Service]\nName={name}\nExec={exec}\n")).unwrap();
+        let proxy = zbus::fdo::DBusProxy::new(&self.connect().await).await.unwrap().into_inner();
+        proxy.call_method("ReloadConfig", &()).await.unwrap();
+    }
+
+    /// Kills the program that has this name, by its pid.
+    pub async fn end(&self, name: &'static str) {
+        let connection = self.connect().await;
+        let proxy = zbus::fdo::DBusProxy::new(&connection).await.unwrap();
+        let pid = proxy.get_connection_unix_process_id(name.try_into().unwrap()).await.unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     }
 
     /// A connection to it.

@@ -30,7 +30,7 @@ impl Kind {
 /// An X server and a notification server on it.
 pub struct Screen {
     display: String,
-    kind: Kind,
+    kind: Option<Kind>,
     address: String,
     home: tempfile::TempDir,
     server: Option<Process>,
@@ -40,11 +40,23 @@ pub struct Screen {
 impl Screen {
     /// Starts both on this bus; `None` (and a note) where one is not installed.
     pub fn start(bus: &Bus, kind: Kind) -> Option<Self> {
-        for program in ["Xvfb", "gdbus", kind.program()] {
+        let mut screen = Self::blank(bus)?;
+        for program in ["gdbus", kind.program()] {
             if !installed(program) {
                 skip("desktop", &format!("{program} is not installed"));
                 return None;
             }
+        }
+        screen.kind = Some(kind);
+        screen.up();
+        Some(screen)
+    }
+
+    /// Without a notification server.
+    pub fn blank(bus: &Bus) -> Option<Self> {
+        if !installed("Xvfb") {
+            skip("desktop", "Xvfb is not installed");
+            return None;
         }
         let mut command = Command::new("Xvfb");
         command.args(["-displayfd", "1", "-screen", "0", "1000x700x24", "-nolisten", "tcp", "-noreset", "-ac"]);
@@ -52,24 +64,30 @@ impl Screen {
         let number = x.wait_line("its display", |line| line.trim().parse::<u32>().ok());
         let home = tempfile::Builder::new().prefix("wakeful-screen-").tempdir().unwrap();
         let display = format!(":{number}");
-        let mut screen = Self { display, kind, address: bus.address(), home, server: None, _x: x };
+        let screen = Self { display, kind: None, address: bus.address(), home, server: None, _x: x };
         std::fs::write(screen.home.path().join("dunstrc"), DUNSTRC).unwrap();
         let icons = screen.home.path().join("data/icons/hicolor/scalable/apps");
         std::fs::create_dir_all(&icons).unwrap();
         std::fs::write(icons.join("wakeful.svg"), wakeful::notify::ICON).unwrap();
-        screen.up();
         Some(screen)
+    }
+
+    /// What makes a program belong to this desktop, as `NAME=VALUE`.
+    pub fn environment(&self) -> Vec<String> {
+        let home = self.home.path().display();
+        let mut all = vec![format!("DISPLAY={}", self.display), format!("DBUS_SESSION_BUS_ADDRESS={}", self.address)];
+        all.extend([format!("HOME={home}"), format!("XDG_RUNTIME_DIR={home}")]);
+        let dirs = [("XDG_CONFIG_HOME", "config"), ("XDG_DATA_HOME", "data"), ("XDG_CACHE_HOME", "cache")];
+        all.extend(dirs.map(|(name, dir)| format!("{name}={home}/{dir}")));
+        all.extend(["GDK_BACKEND=x11", "NO_AT_BRIDGE=1", "GIO_USE_VFS=local"].map(String::from));
+        all
     }
 
     /// A command within this desktop.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        let home = self.home.path();
-        command.env("DISPLAY", &self.display).env("DBUS_SESSION_BUS_ADDRESS", &self.address).env("HOME", home);
-        for (name, dir) in [("XDG_CONFIG_HOME", "config"), ("XDG_DATA_HOME", "data"), ("XDG_CACHE_HOME", "cache")] {
-            command.env(name, home.join(dir));
-        }
-        command.env("XDG_RUNTIME_DIR", home).env_remove("WAYLAND_DISPLAY").env_remove("XAUTHORITY");
+        command.envs(self.environment().iter().filter_map(|pair| pair.split_once('=')));
+        command.env_remove("WAYLAND_DISPLAY").env_remove("XAUTHORITY");
         command
     }
 
@@ -81,11 +99,12 @@ impl Screen {
 
     /// Starts the notification server (again) and waits until it answers.
     pub fn up(&mut self) {
-        let mut command = self.command(self.kind.program());
-        if self.kind == Kind::Dunst {
+        let Some(kind) = self.kind else { return };
+        let mut command = self.command(kind.program());
+        if kind == Kind::Dunst {
             command.arg("-config").arg(self.home.path().join("dunstrc"));
         }
-        self.server = Some(Process::start(self.kind.program(), &mut command));
+        self.server = Some(Process::start(kind.program(), &mut command));
         eventually("the notification server to answer", || {
             let mut ask = self.command("gdbus");
             ask.args([
@@ -113,7 +132,8 @@ impl Screen {
 
     /// A picture of the whole screen.
     pub fn shot(&self, file: &Path) {
-        let taken = self.command("import").args(["-silent", "-window", "root"]).arg(file).status().unwrap();
+        let mut import = self.command("import");
+        let taken = import.args(["-silent", "-window", "root", "-trim", "+repage"]).arg(file).status().unwrap();
         assert!(taken.success());
     }
 }
@@ -141,6 +161,7 @@ icon_position = left
 enable_recursive_icon_lookup = true
 icon_theme = "hicolor"
 show_indicators = no
+mouse_left_click = do_action, close_current
 [urgency_low]
 background = "#2e3440"
 foreground = "#d8dee9"

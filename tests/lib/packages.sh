@@ -13,6 +13,9 @@ dbus-run-session                                              dbus-daemon       
 busctl                                                        systemd                   desktop service
 gdbus                                                         libglib2.0-bin            desktop
 Xvfb                                                          xvfb                      desktop
+xdotool                                                       xdotool                   desktop
+/usr/lib/python3/dist-packages/gi/__init__.py                 python3-gi                desktop
+/usr/lib/x86_64-linux-gnu/girepository-1.0/Gtk-3.0.typelib    gir1.2-gtk-3.0            desktop
 /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf               fonts-dejavu-core         desktop
 import                                                        imagemagick               desktop
 dunst                                                         dunst                     desktop

@@ -4,11 +4,12 @@
 //! absent or restarts, and a session bus that goes away, are ordinary states here: calls answer within two seconds,
 //! and an event says when it is worth trying again. Specification: Desktop Notifications 1.2.
 
+mod activate;
 mod calls;
 mod session;
 mod signals;
 
-use super::desktop::{Desktop, DesktopError, DesktopEvent, Notice, Shown};
+use super::desktop::{Activation, Desktop, DesktopError, DesktopEvent, Notice, Shown};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use session::Session;
@@ -27,6 +28,7 @@ enum Request {
     Close(u32, oneshot::Sender<Result<(), DesktopError>>),
     Wake,
     Unread(u64),
+    Activate(Box<Activation>),
 }
 
 /// The session bus's notification server.
@@ -70,6 +72,9 @@ impl Desktop for Linux {
     }
     fn unread(&mut self, count: u64) -> BoxFuture<'_, ()> {
         self.requests.send(Request::Unread(count)).map(|_| ()).boxed()
+    }
+    fn activate(&mut self, activation: Activation) -> BoxFuture<'_, ()> {
+        self.requests.send(Request::Activate(Box::new(activation))).map(|_| ()).boxed()
     }
     fn event(&mut self) -> BoxFuture<'_, DesktopEvent> {
         async {
@@ -130,6 +135,9 @@ async fn without_bus<T>(
                 None => return Meanwhile::Stopped,
                 Some(Request::Wake) if wakes => return Meanwhile::Woken,
                 Some(Request::Wake | Request::Unread(_)) => {}
+                Some(Request::Activate(activation)) => {
+                    tracing::warn!(app = activation.app, "the app cannot be opened: there is no session bus");
+                }
                 Some(Request::Notify(_, answer)) => drop(answer.send(Err(absent()))),
                 Some(Request::Close(_, answer)) => drop(answer.send(Err(absent()))),
             }

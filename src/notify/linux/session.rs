@@ -1,6 +1,7 @@
 //! One connection to the session bus, from its opening to its end: calls go out one at a time while signals are read.
 
 use super::Request;
+use super::activate;
 use super::calls::{self, Introduction, limited};
 use super::signals::{self, Heard};
 use crate::notify::desktop::{CALL_LIMIT, DesktopError, DesktopEvent, Shown};
@@ -167,6 +168,8 @@ impl Session {
         let bus = self.bus.clone();
         match (request, &self.server) {
             (Request::Unread(count), _) => self.call = Some(Call::Unread(calls::unread(bus, count).boxed())),
+            // An app may take long to start, and nothing waits for it.
+            (Request::Activate(activation), _) => drop(tokio::spawn(activate::activate(bus, *activation))),
             (Request::Wake, Server::Absent) => drop(tokio::spawn(calls::start_server(bus))),
             (Request::Wake, Server::Silent(..)) => self.ask_again(),
             (Request::Wake, Server::Up(_) | Server::Meeting(..)) => {}
