@@ -161,8 +161,9 @@ fn account_for(
         batching.below(conv.key, -1);
     }
     let news = matches!(arrival.origin, Origin::Live | Origin::CatchUp);
-    if news && !arrival.silent && !arrival.retracted {
-        banner::due(batching.tx, batching.account, conv.key, id, arrival.origin == Origin::CatchUp)?;
+    if news && !arrival.retracted {
+        let how = banner::How { catch_up: arrival.origin == Origin::CatchUp, silent: arrival.silent };
+        banner::due(batching.tx, batching.account, conv.key, id, how)?;
     }
     Ok(())
 }

@@ -21,6 +21,8 @@ pub struct Banner {
     pub due_at: Timestamp,
     /// It came while catching up.
     pub catch_up: bool,
+    /// Its sender asked for no noise.
+    pub silent: bool,
 }
 
 /// How far a banner is.
@@ -50,12 +52,19 @@ pub enum BannerState {
 
 const DROPPED: i64 = 4;
 
+/// How a message came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How {
+    pub(super) catch_up: bool,
+    pub(super) silent: bool,
+}
+
 /// A message may raise a banner.
-pub(super) fn due(tx: &Tx<'_>, account: AccountId, conversation: i64, id: MessageId, catch_up: bool) -> Result<()> {
+pub(super) fn due(tx: &Tx<'_>, account: AccountId, conversation: i64, id: MessageId, how: How) -> Result<()> {
     tx.run(
-        "INSERT OR IGNORE INTO banner(message, account, conversation, state, due_at, catch_up)
-         VALUES (?1, ?2, ?3, 0, ?4, ?5)",
-        (*id.0.as_bytes(), account.0, conversation, tx.at.ms(), catch_up),
+        "INSERT OR IGNORE INTO banner(message, account, conversation, state, due_at, catch_up, silent)
+         VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6)",
+        (*id.0.as_bytes(), account.0, conversation, tx.at.ms(), how.catch_up, how.silent),
     )?;
     Ok(())
 }
@@ -138,7 +147,8 @@ fn set_one(tx: &mut Tx<'_>, id: MessageId, state: &BannerState) -> Result<()> {
     Ok(())
 }
 
-const SELECT: &str = "SELECT b.message, b.account, c.id, b.state, b.reason, b.server, b.shown, b.due_at, b.catch_up
+const SELECT: &str =
+    "SELECT b.message, b.account, c.id, b.state, b.reason, b.server, b.shown, b.due_at, b.catch_up, b.silent
      FROM banner b JOIN conversation c ON c.key = b.conversation LEFT JOIN message m ON m.id = b.message
      WHERE b.state < 4";
 
@@ -158,7 +168,26 @@ fn banner(row: &Row<'_>) -> rusqlite::Result<Banner> {
         state,
         due_at: Timestamp(row.get(7)?),
         catch_up: row.get(8)?,
+        silent: row.get(9)?,
     })
+}
+
+/// How many banners of a conversation were dropped for this reason and are not read yet.
+pub(super) fn dropped(conn: &Connection, conversation: ConversationId, reason: &str) -> Result<u64> {
+    let sql = "SELECT count(*) FROM banner b JOIN conversation c ON c.key = b.conversation
+         WHERE c.id = ?1 AND b.state = 4 AND b.reason = ?2";
+    let number: Option<i64> = super::tx::one(conn, sql, (*conversation.0.as_bytes(), reason), |row| row.get(0))?;
+    Ok(number.and_then(|number| u64::try_from(number).ok()).unwrap_or_default())
+}
+
+/// Gives banners of a conversation that were dropped for a reason another one.
+pub(super) fn rename(tx: &Tx<'_>, conversation: ConversationId, reason: &str, now: &str) -> Result<()> {
+    tx.run(
+        "UPDATE banner SET reason = ?3 WHERE state = 4 AND reason = ?2
+         AND conversation = (SELECT key FROM conversation WHERE id = ?1)",
+        (*conversation.0.as_bytes(), reason, now),
+    )?;
+    Ok(())
 }
 
 /// Banners that are not settled, oldest first.

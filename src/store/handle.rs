@@ -339,6 +339,27 @@ impl Store {
         self.read(move |conn| banner::of(conn, &messages)).await
     }
 
+    /// How many unread messages of a conversation have a banner that was dropped for this reason.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn banners_dropped(&self, conversation: ConversationId, reason: &'static str) -> Result<u64> {
+        self.read(move |conn| banner::dropped(conn, conversation, reason)).await
+    }
+
+    /// Gives those banners another reason.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub async fn rename_dropped(
+        &self,
+        conversation: ConversationId,
+        reason: &'static str,
+        now: &'static str,
+    ) -> Result<()> {
+        self.write(None, move |tx| banner::rename(tx, conversation, reason, now)).await
+    }
+
     /// Records judgements: durable when this returns.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use crate::model::{Amendment, Change, FeedKind, Target};
 use crate::store::BannerState;
 
 #[tokio::test]
-async fn only_unread_news_from_others_that_is_not_silent_is_due() {
+async fn only_unread_news_from_others_is_due_and_silence_is_kept() {
     let f = Fixture::new().await;
     let kind = |order, origin| event(Arrival { origin, ..arrival("c1", order, "x") });
     f.apply(vec![
@@ -19,8 +19,11 @@ async fn only_unread_news_from_others_that_is_not_silent_is_due() {
     ])
     .await;
     let banners = f.store.banners().await.unwrap();
-    let due: Vec<_> = banners.iter().map(|banner| (banner.state.clone(), banner.catch_up)).collect();
-    assert_eq!(due, [(BannerState::Due, true), (BannerState::Due, false)]);
+    let due: Vec<_> = banners.iter().map(|banner| (banner.state.clone(), banner.catch_up, banner.silent)).collect();
+    assert_eq!(
+        due,
+        [(BannerState::Due, true, false), (BannerState::Due, false, false), (BannerState::Due, false, true)]
+    );
 }
 
 #[tokio::test]
