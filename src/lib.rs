@@ -28,6 +28,25 @@ pub fn mutant(name: &str) -> bool {
     std::env::var_os("WAKEFUL_MUTANT").is_some_and(|chosen| chosen == name)
 }
 
+/// A point at which a test holds the process, to kill it there. `WAKEFUL_GATE=NAME:FILE` chooses it; while FILE is
+/// there, whoever comes through writes `FILE.reached` and goes no further. In debug builds only: what is shipped has
+/// neither the variable nor the wait.
+#[cfg(debug_assertions)]
+pub fn mutant_gate(name: &str) {
+    let Ok(chosen) = std::env::var("WAKEFUL_GATE") else { return };
+    let Some((_, file)) = chosen.split_once(':').filter(|(gate, _)| *gate == name) else { return };
+    if std::fs::exists(file).unwrap_or(false) && std::fs::write(format!("{file}.reached"), name).is_ok() {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// Nothing: see the debug build.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub const fn mutant_gate(_name: &str) {}
+
 /// Always `false`: the rules hold.
 #[cfg(not(mutants))]
 #[must_use]

@@ -87,6 +87,8 @@ pub enum Why {
     Dismissed,
     /// Its time on screen was over.
     Expired,
+    /// Newer ones of its conversation stand in the notification; of it there is only the number.
+    Counted,
 }
 
 impl Why {
@@ -115,6 +117,7 @@ impl Why {
             Self::Refused => "the notification server refused it",
             Self::Dismissed => "the notification was dismissed or acted on",
             Self::Expired => "the notification's time on screen was over",
+            Self::Counted => "there are many newer ones in its conversation: it is only counted",
         }
     }
 
@@ -143,6 +146,7 @@ impl Why {
             Self::Refused => "refused",
             Self::Dismissed => "dismissed",
             Self::Expired => "expired",
+            Self::Counted => "counted",
         }
     }
 }

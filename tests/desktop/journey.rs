@@ -122,7 +122,7 @@ async fn the_buttons_mark_read_and_mute_do_what_they_say() {
     server.emit("ActionInvoked", &(2_u32, "mute-1h"), true).await;
     monitor.closed(2).await;
     let conversation = task.store.message(message).await.unwrap().conversation.id;
-    assert!(task.notifier.choices().await.unwrap().conversations.contains_key(&conversation));
+    assert!(task.notifier.choices().await.unwrap().choices.conversations.contains_key(&conversation));
     let muted = task.message("bob", "three").await;
     let mut decisions = Vec::new();
     while decisions.is_empty() {
@@ -247,7 +247,7 @@ async fn a_locked_screen_hides_and_the_desktops_do_not_disturb_holds() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_missed_messages_make_at_most_three_notifications() {
-    let Some(Scene { bus: _bus, server: _server, mut monitor, task }) = scene(Settings::default()).await else {
+    let Some(Scene { bus, server: _server, mut monitor, task }) = scene(Settings::default()).await else {
         return;
     };
     for chunk in 0..50 {
@@ -261,7 +261,20 @@ async fn ten_thousand_missed_messages_make_at_most_three_notifications() {
     assert!(summary.summary.ends_with("new messages in 18 conversations"), "{}", summary.summary);
     wait_shown(&task).await;
     assert_eq!(monitor.notifies().len(), 3);
-    assert_eq!(task.store.banners().await.unwrap().len(), 10_000);
+    let kept = task.store.banners().await.unwrap().len();
+    assert!(kept <= 20 * 32, "{kept} are kept one by one");
+    assert_eq!(task.notifier.recent(5_000).await.unwrap().len(), 1_000, "so many decisions are kept");
+    // After a restart the numbers are the same.
+    let task = Task::on(task.stop().await, &bus, Settings::default()).await;
+    let summary = summary.summary;
+    monitor
+        .wait("the same numbers", |seen| {
+            let again =
+                |one: &Seen| matches!(one, Seen::Notify(notify) if notify.replaces > 0 && notify.summary == summary);
+            seen.iter().any(again).then_some(())
+        })
+        .await;
+    drop(task);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

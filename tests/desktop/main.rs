@@ -11,9 +11,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod app;
 mod backend;
 mod binary;
 mod bus;
+mod choices;
+mod crash;
+mod dozen;
 mod figures;
 mod journey;
 mod monitor;

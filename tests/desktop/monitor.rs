@@ -90,6 +90,12 @@ impl Monitor {
         }
     }
 
+    /// Waits until something more is seen than when this was called last.
+    pub async fn changed(&mut self, what: &str) {
+        let more = tokio::time::timeout(PATIENCE, self.seen.changed()).await;
+        assert!(more.is_ok(), "never seen: {what}; only {:#?}", self.seen());
+    }
+
     /// Waits for the `count`-th `Notify` (from 1).
     pub async fn notify(&mut self, count: usize) -> Notify {
         self.wait(&format!("Notify number {count}"), |seen| notifies(seen).into_iter().nth(count - 1)).await

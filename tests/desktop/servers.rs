@@ -198,20 +198,25 @@ fn the_desktop_entry_is_valid_and_names_the_icon() {
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
 }
 
-/// The picture in the README; written when `WAKEFUL_PICTURES` names a folder.
+/// The pictures in the docs; written when `WAKEFUL_PICTURES` names a folder.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_picture_of_a_real_notification() {
+async fn pictures_of_real_notifications() {
     let Some(folder) = std::env::var_os("WAKEFUL_PICTURES") else { return };
-    let Some(mut room) = room(Kind::Dunst).await else { return };
-    room.task.group_message("Saturday hike 🥾", "Mira", "Meet at the station at 8:15?").await;
-    room.task.group_message("Saturday hike 🥾", "Jonas", "Fine by me — I'll bring coffee ☕").await;
-    room.task.group_message("Saturday hike 🥾", "דנה", "אני מגיעה! 🎒").await;
-    room.monitor
-        .wait("all three", |seen| seen.iter().any(|one| format!("{one:?}").contains("דנה")).then_some(()))
-        .await;
-    room.shown("Ada Lovelace", "The proofs are in. Page 3 has <b>two</b> typos & a missing figure.").await;
-    eventually("dunst to show them", || (room.screen.run("dunstctl", &["count", "displayed"]) == "2").then_some(()));
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    room.screen.shot(&std::path::Path::new(&folder).join("screen.png"));
-    assert!(!room.bus.address().is_empty());
+    for (kind, name) in [(Kind::Dunst, "dunst"), (Kind::Xfce, "xfce4-notifyd"), (Kind::Gnome, "notification-daemon")] {
+        let Some(mut room) = room(kind).await else { return };
+        room.task.group_message("Saturday hike 🥾", "Mira", "Meet at the station at 8:15?").await;
+        room.task.group_message("Saturday hike 🥾", "Jonas", "Fine by me — I'll bring coffee ☕").await;
+        room.task.group_message("Saturday hike 🥾", "דנה", "אני מגיעה! 🎒").await;
+        room.monitor
+            .wait("all three", |seen| seen.iter().any(|one| format!("{one:?}").contains("דנה")).then_some(()))
+            .await;
+        room.shown("Ada Lovelace", "The proofs are in. Page 3 has <b>two</b> typos & a missing figure.").await;
+        let hostile =
+            "<b>bold?</b> <img src='http://x'/> &bogus; \u{202e}gpj.exe\u{202c} z\u{200b}e\u{200d}ro \u{1b}[31m";
+        room.shown("<u>Eve</u> \u{202e}& Co", hostile).await;
+        // What draws and fades tells nobody when it is done.
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert!(room.screen.alive() && !room.bus.address().is_empty());
+        room.screen.shot(&std::path::Path::new(&folder).join(format!("{name}.png")));
+    }
 }

@@ -118,7 +118,8 @@ impl Task {
         self.newest().await
     }
 
-    async fn newest(&self) -> MessageId {
+    /// The newest message.
+    pub async fn newest(&self) -> MessageId {
         let page = self.store.page(Query::new(Scope::All), None, 1).await.unwrap();
         let Some(PageRow::Message(message)) = page.rows.first() else { panic!("no message") };
         message.id

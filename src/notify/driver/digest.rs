@@ -33,11 +33,25 @@ impl Driver {
                 }
             }
         }
+        self.recount().await;
         self.tell_unread().await;
+    }
+
+    /// Asks the store how many messages are only counted, where that may have changed. After judgements are on disk.
+    async fn recount(&mut self) {
+        if !self.records.is_empty() {
+            return;
+        }
+        for conversation in std::mem::take(&mut self.uncertain) {
+            if let Ok(number) = self.store.banners_dropped(conversation, Why::Counted.code()).await {
+                self.tell(Input::Counted(conversation, usize::try_from(number).unwrap_or(usize::MAX)));
+            }
+        }
     }
 
     /// Looks at every banner on disk.
     async fn resync(&mut self) -> Result<bool, StoreError> {
+        self.keep().await;
         let seq = *self.feed.borrow_and_update();
         let banners = self.store.banners().await?;
         let known: BTreeSet<MessageId> = banners.iter().map(|banner| banner.message).collect();
@@ -53,6 +67,7 @@ impl Driver {
                 }
             }
         }
+        self.uncertain.extend(banners.iter().map(|banner| banner.conversation));
         (self.seq, self.stale) = (seq, false);
         Ok(true)
     }
@@ -72,6 +87,11 @@ impl Driver {
         for change in &changes {
             self.digest(change, &banners, &messages).await?;
         }
+        let touched =
+            |change: &&FeedItem| matches!(change.kind, FeedKind::Read | FeedKind::Changed | FeedKind::Removed);
+        let touched: BTreeSet<ConversationId> =
+            changes.iter().filter(touched).filter_map(|change| change.conversation).collect();
+        self.uncertain.extend(touched.into_iter().filter(|id| self.rules.counted_in(*id) > 0));
         self.seq = last;
         Ok(true)
     }
@@ -159,7 +179,7 @@ impl Driver {
             text: text::preview(message),
             sent_at: message.sent_at,
             mentions_me: message.mentions_me,
-            silent: false,
+            silent: banner.silent,
             catch_up: banner.catch_up,
             outgoing: message.outgoing,
             read: message.state == MessageState::Read,

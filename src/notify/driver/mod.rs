@@ -17,7 +17,7 @@ use crate::machine::Machine;
 use crate::model::{Addressed, Attention, ConversationId, MessageId, Seq, Signal, Timestamp};
 use crate::store::{BannerState, Draft, Store};
 use crate::world::{Clock, Entropy};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -57,6 +57,8 @@ pub(super) struct Driver {
     stale: bool,
     places: BTreeMap<ConversationId, Arc<Place>>,
     records: Vec<(MessageId, BannerState)>,
+    /// Where the number of messages that are only counted may have changed.
+    uncertain: BTreeSet<ConversationId>,
     /// What was typed into a notification and is not in the outbox yet.
     unsent: Vec<Draft>,
     told: VecDeque<(u32, Clicked)>,
@@ -97,6 +99,7 @@ impl Driver {
             stale: true,
             places: BTreeMap::new(),
             records: Vec::new(),
+            uncertain: BTreeSet::new(),
             unsent: Vec::new(),
             told: VecDeque::new(),
             token: None,
@@ -110,7 +113,7 @@ impl Driver {
         loop {
             self.read().await;
             self.settle().await;
-            let owing = self.stale || !self.records.is_empty() || !self.unsent.is_empty();
+            let owing = self.stale || !self.records.is_empty() || !self.unsent.is_empty() || !self.uncertain.is_empty();
             let deadline = self.rules.poll_timeout();
             tokio::select! {
                 () = self.shutdown.cancelled() => break,

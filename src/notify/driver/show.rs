@@ -2,6 +2,8 @@
 
 use super::{Clicked, Driver, REMEMBERED};
 use crate::machine::Machine;
+use crate::model::ConversationId;
+use crate::notify::decision::Why;
 use crate::notify::desktop::{DesktopError, Shown};
 use crate::notify::open::Target;
 use crate::notify::rules::{Input, Note, Output, Slot};
@@ -26,6 +28,7 @@ impl Driver {
                     }
                 }
                 Output::Record(message, state) => self.records.push((message, state)),
+                Output::Uncount(conversation) => self.uncount(conversation).await,
                 Output::Decided(decision) => self.decided(*decision),
                 Output::Wake => self.desktop.wake().await,
             }
@@ -33,16 +36,21 @@ impl Driver {
         self.keep().await;
     }
 
+    /// A number that is over must not come back with the next message.
+    async fn uncount(&mut self, conversation: ConversationId) {
+        self.keep().await;
+        let renamed = self.store.rename_dropped(conversation, Why::Counted.code(), Why::Dismissed.code()).await;
+        if let Err(error) = renamed {
+            tracing::warn!(%error, "messages that were only counted may be counted again");
+        }
+    }
+
     async fn show(&mut self, replaces: u32, note: &Note) {
         let sound = self.settings.borrow().sound.clone();
         let notice = text::render(note, self.capabilities, sound.as_deref(), replaces);
-        if crate::mutant("crash-before-notify") {
-            std::process::abort();
-        }
+        crate::mutant_gate("before-notify");
         let answer = self.desktop.notify(notice).await;
-        if crate::mutant("crash-after-notify") {
-            std::process::abort();
-        }
+        crate::mutant_gate("after-notify");
         if let Err(error) = &answer {
             tracing::info!(%error, "a banner could not be shown");
         }

@@ -81,6 +81,8 @@ pub enum Input {
     Edited(MessageId, String),
     /// No banner is wanted for it any more: read, taken back, deleted.
     Gone(MessageId, Why),
+    /// So many messages of this conversation are only counted, by the store's word.
+    Counted(ConversationId, usize),
     /// The account has everything that it missed.
     CaughtUp(AccountId),
     /// A notification server is there; its unique bus name.
@@ -104,6 +106,8 @@ pub enum Output {
     Close(u32),
     /// Keep these judgements.
     Record(MessageId, BannerState),
+    /// Those of this conversation that were only counted are no longer.
+    Uncount(ConversationId),
     /// For those who ask why.
     Decided(Box<Decision>),
     /// Something is to be shown and there is no server: start one if possible.

@@ -3,6 +3,7 @@
 //! Pure: it is told what happened and says what to show. It never calls a notification server, reads the store or a
 //! clock; it never shows a message twice with a sound, and never forgets one without saying why.
 
+mod counts;
 mod input;
 mod judge;
 mod note;
@@ -24,6 +25,7 @@ use super::settings::Settings;
 use crate::machine::Machine;
 use crate::model::{ConversationId, MessageId};
 use crate::store::BannerState;
+use counts::Counts;
 use judge::{Judgement, World};
 use queue::{Item, Queue};
 use rate::Rate;
@@ -44,6 +46,8 @@ pub struct Rules {
     screen: Screen,
     /// Shown before a restart, until the server is known; by its old place.
     before: BTreeMap<MessageId, Item>,
+    /// What is only counted.
+    counts: Counts,
     rate: Rate,
     flight: Option<Flight>,
     accounts: BTreeSet<String>,
@@ -67,6 +71,7 @@ impl Rules {
             queue: Queue::default(),
             screen: Screen::default(),
             before: BTreeMap::new(),
+            counts: Counts::default(),
             rate: Rate::default(),
             flight: None,
             accounts: BTreeSet::new(),
@@ -140,7 +145,7 @@ impl Rules {
         for (message, why) in held {
             if let Some(mut item) = self.queue.remove(message) {
                 self.tell_held(now, &mut item, why);
-                self.queue.insert(item);
+                self.enqueue(now, item);
             }
         }
         for (message, why) in dropped {
@@ -194,6 +199,13 @@ impl Rules {
         let gone: Vec<_> = cards.filter(|seen| muted(&self.world, &seen.place)).map(|seen| seen.message).collect();
         for message in gone {
             self.gone(now, message, Why::Muted);
+        }
+    }
+
+    /// It waits; the oldest of too many is only counted from now on.
+    fn enqueue(&mut self, now: Instant, item: Item) {
+        if let Some(oldest) = self.queue.insert(item) {
+            self.count(now, &oldest.candidate);
         }
     }
 
@@ -274,6 +286,7 @@ impl Machine for Rules {
             Input::Candidate(candidate) => self.candidate(now, *candidate),
             Input::Edited(message, text) => self.edited(now, message, &text),
             Input::Gone(message, why) => self.gone(now, message, why),
+            Input::Counted(conversation, number) => self.counted(now, conversation, number),
             Input::CaughtUp(account) => {
                 self.world.catching.remove(&account);
                 self.rejudge(now);
@@ -302,6 +315,7 @@ impl Machine for Rules {
             && let Some(now) = self.now
             && std::mem::take(&mut self.dirty)
         {
+            self.forget_counts();
             self.flush(now);
         }
         self.outputs.pop_front()

@@ -1,5 +1,6 @@
 //! Candidates that wait: held by a rule, or ready and waiting for their turn.
 
+use super::counts::KEPT;
 use super::input::Candidate;
 use super::note::LINES;
 use crate::model::{ConversationId, MessageId, Position};
@@ -52,8 +53,14 @@ impl Queue {
         self.piles.get(&conversation).into_iter().flatten().map(|(_, item)| item.candidate.message)
     }
 
-    /// Adds one. The texts of those that will only be counted are let go.
-    pub(super) fn insert(&mut self, item: Item) {
+    /// Whether something of a conversation waits.
+    pub(super) fn has(&self, conversation: ConversationId) -> bool {
+        self.piles.contains_key(&conversation)
+    }
+
+    /// Adds one; gives the oldest back when there are too many. The texts of those that will not be listed are let go.
+    #[must_use]
+    pub(super) fn insert(&mut self, item: Item) -> Option<Item> {
         let (conversation, position) = (item.candidate.place.conversation, item.candidate.position);
         self.index.insert(item.candidate.message, (conversation, position));
         let pile = self.piles.entry(conversation).or_default();
@@ -62,6 +69,12 @@ impl Queue {
             old.candidate.text = String::new();
             old.candidate.sender = String::new();
         }
+        if pile.len() <= KEPT || crate::mutant("banner-pile-unbounded") {
+            return None;
+        }
+        let (_, oldest) = pile.pop_first()?;
+        self.index.remove(&oldest.candidate.message);
+        Some(oldest)
     }
 
     pub(super) fn remove(&mut self, message: MessageId) -> Option<Item> {

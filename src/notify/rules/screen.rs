@@ -1,5 +1,6 @@
 //! What is on screen: one notice a conversation, and at most one summary over several.
 
+use super::counts::{Counts, KEPT};
 use super::input::{Candidate, Place};
 use super::judge::World;
 use super::note::{LINES, Line, Note};
@@ -33,6 +34,23 @@ pub(super) struct Card {
     pub(super) written: Instant,
 }
 
+impl Card {
+    fn of(&self, conversation: ConversationId) -> impl Iterator<Item = &Candidate> {
+        self.seen.values().filter(move |seen| seen.place.conversation == conversation)
+    }
+
+    /// Takes the oldest of a conversation off until as many are left as are kept.
+    fn overflow(&mut self, conversation: ConversationId) -> Vec<Candidate> {
+        let count = self.of(conversation).count();
+        if crate::mutant("banner-pile-unbounded") {
+            return Vec::new();
+        }
+        let oldest = self.of(conversation).take(count.saturating_sub(KEPT));
+        let oldest: Vec<_> = oldest.map(|seen| (seen.position, conversation)).collect();
+        oldest.iter().flat_map(|key| self.seen.remove(key)).collect()
+    }
+}
+
 /// All notices on screen.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
@@ -58,8 +76,26 @@ impl Screen {
         self.cards.iter().find_map(|(slot, card)| (card.shown.id == id).then_some(*slot))
     }
 
-    /// Puts messages on a card, which is made if it is new.
-    pub(super) fn put(&mut self, now: Instant, slot: Slot, shown: Shown, hidden: bool, fresh: &[Item]) {
+    /// Whether a card stands for messages of a conversation.
+    pub(super) fn has(&self, slot: Slot, conversation: ConversationId) -> bool {
+        self.cards.get(&slot).is_some_and(|card| card.of(conversation).next().is_some())
+    }
+
+    /// Whether any card does.
+    pub(super) fn shows(&self, conversation: ConversationId) -> bool {
+        [Slot::Conversation(conversation), Slot::Summary].into_iter().any(|slot| self.has(slot, conversation))
+    }
+
+    /// Puts messages on a card, which is made if it is new. Gives those back that are too many to be kept one by one.
+    #[must_use]
+    pub(super) fn put(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        shown: Shown,
+        hidden: bool,
+        fresh: &[Item],
+    ) -> Vec<Candidate> {
         let card = self.cards.entry(slot).or_insert_with(|| Card {
             shown: shown.clone(),
             seen: BTreeMap::new(),
@@ -76,6 +112,14 @@ impl Screen {
                 old.text = String::new();
             }
         }
+        let conversations: BTreeSet<ConversationId> =
+            fresh.iter().map(|item| item.candidate.place.conversation).collect();
+        let over = conversations.into_iter().flat_map(|conversation| card.overflow(conversation));
+        let over: Vec<Candidate> = over.collect();
+        for seen in &over {
+            self.index.remove(&seen.message);
+        }
+        over
     }
 
     /// Takes a message off its card; answers with the slot, the message, and the card if it was the last one on it.
@@ -96,10 +140,11 @@ impl Screen {
         Some(card)
     }
 
-    /// Puts a card's messages under another slot.
-    pub(super) fn adopt(&mut self, now: Instant, slot: Slot, card: Card) {
+    /// Puts a card's messages under another slot; see [`Screen::put`].
+    #[must_use]
+    pub(super) fn adopt(&mut self, now: Instant, slot: Slot, card: Card) -> Vec<Candidate> {
         let fresh: Vec<Item> = card.seen.into_values().map(|candidate| Item::new(candidate, now)).collect();
-        self.put(now, slot, card.shown, card.hidden, &fresh);
+        self.put(now, slot, card.shown, card.hidden, &fresh)
     }
 
     /// Changes a message's text; answers with the card that lists it.
@@ -115,14 +160,21 @@ impl Screen {
 }
 
 /// Writes what a slot says: what is on its card and what is new.
-pub(super) fn compose(world: &World, many_accounts: bool, card: Option<&Card>, slot: Slot, fresh: &[Item]) -> Note {
+pub(super) fn compose(
+    world: &World,
+    many_accounts: bool,
+    card: Option<&Card>,
+    slot: Slot,
+    fresh: &[Item],
+    counts: &Counts,
+) -> Note {
     let new = fresh.iter().map(|item| &item.candidate);
     let mut all: Vec<&Candidate> = card.into_iter().flat_map(|card| card.seen.values()).chain(new).collect();
     all.sort_by_key(|seen| seen.position);
     let hidden = all.iter().any(|seen| world.hidden(&seen.place));
     let places: BTreeSet<ConversationId> = all.iter().map(|seen| seen.place.conversation).collect();
     let (conversation, title, lines) = match slot {
-        Slot::Summary => (None, String::new(), counts(&all)),
+        Slot::Summary => (None, String::new(), count_lines(&all, counts)),
         Slot::Conversation(id) => {
             let place = all.last().map(|seen| Arc::clone(&seen.place));
             let title = place.as_deref().map(|place| title(place, many_accounts)).unwrap_or_default();
@@ -131,7 +183,8 @@ pub(super) fn compose(world: &World, many_accounts: bool, card: Option<&Card>, s
             (Some(id), title, all.iter().filter_map(|seen| line(seen)).collect())
         }
     };
-    let total = card.map_or(0, |card| card.seen.len()).saturating_add(fresh.len());
+    let counted = places.iter().map(|id| counts.of(*id)).sum();
+    let total = card.map_or(0, |card| card.seen.len()).saturating_add(fresh.len()).saturating_add(counted);
     let quiet = fresh.iter().all(|item| item.again || item.candidate.silent);
     let low = !fresh.is_empty() && fresh.iter().all(|item| item.candidate.silent);
     Note {
@@ -141,7 +194,7 @@ pub(super) fn compose(world: &World, many_accounts: bool, card: Option<&Card>, s
         conversations: places.len(),
         conversation,
         hidden,
-        openable: !world.settings.open.is_empty(),
+        openable: !world.settings.open.is_empty() || world.settings.app.is_some(),
         silent: quiet || !world.attention.looking.is_empty(),
         urgency: if low { Urgency::Low } else { Urgency::Normal },
     }
@@ -158,13 +211,13 @@ fn line(seen: &Candidate) -> Option<Line> {
 }
 
 /// A line for each of the newest conversations: its name and how many.
-fn counts(all: &[&Candidate]) -> Vec<Line> {
+fn count_lines(all: &[&Candidate], counts: &Counts) -> Vec<Line> {
     let mut rows: Vec<(&Place, usize)> = Vec::new();
     for seen in all.iter().rev() {
         let room = rows.len() < LINES;
         match rows.iter_mut().find(|(place, _)| place.conversation == seen.place.conversation) {
             Some((_, count)) => *count = count.saturating_add(1),
-            None if room => rows.push((&seen.place, 1)),
+            None if room => rows.push((&seen.place, counts.of(seen.place.conversation).saturating_add(1))),
             None => {}
         }
     }

@@ -3,7 +3,7 @@
 use super::queue::Item;
 use super::screen::{Slot, compose};
 use super::{Output, Rules};
-use crate::model::MessageId;
+use crate::model::{ConversationId, MessageId};
 use crate::notify::decision::{Verdict, Why};
 use crate::notify::desktop::{DesktopError, Shown};
 use crate::store::BannerState;
@@ -37,6 +37,11 @@ impl Rules {
     pub(super) fn flying(&self, message: MessageId) -> bool {
         let fresh = self.flight.iter().flat_map(|flight| &flight.fresh);
         fresh.into_iter().any(|item| item.candidate.message == message)
+    }
+
+    pub(super) fn flying_in(&self, conversation: ConversationId) -> bool {
+        let fresh = self.flight.iter().flat_map(|flight| &flight.fresh);
+        fresh.into_iter().any(|item| item.candidate.place.conversation == conversation)
     }
 
     /// Shows the next thing that may be shown now. The rest follows on its answer.
@@ -89,7 +94,7 @@ impl Rules {
 
     fn send(&mut self, slot: Slot, fresh: Vec<Item>, counted: bool) {
         let card = self.screen.cards.get(&slot);
-        let note = compose(&self.world, self.accounts.len() > 1, card, slot, &fresh);
+        let note = compose(&self.world, self.accounts.len() > 1, card, slot, &fresh, &self.counts);
         let replaces = card.map_or(0, |card| card.shown.id);
         self.flight = Some(Flight { slot, fresh, hidden: note.hidden, counted, stale: false });
         self.outputs.push_back(Output::Notify(replaces, Box::new(note)));
@@ -114,7 +119,7 @@ impl Rules {
                     card.refresh = Some(now);
                 }
                 for item in flight.fresh {
-                    self.queue.insert(item);
+                    self.enqueue(now, item);
                 }
             }
         }
@@ -141,7 +146,9 @@ impl Rules {
             self.outputs.push_back(Output::Close(shown.id));
             return;
         }
-        self.screen.put(now, slot, shown, hidden, &fresh);
+        for over in self.screen.put(now, slot, shown, hidden, &fresh) {
+            self.count_shown(&over);
+        }
         if stale {
             self.refresh(now, slot);
         }
@@ -165,7 +172,7 @@ impl Rules {
         for message in waiting {
             if let Some(mut item) = self.queue.remove(message) {
                 self.tell_held(now, &mut item, why);
-                self.queue.insert(item);
+                self.enqueue(now, item);
             }
         }
     }

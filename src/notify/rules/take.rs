@@ -42,11 +42,11 @@ impl Rules {
             (Judgement::Hold(why, until), _) => {
                 self.tell_held(now, &mut item, why);
                 self.wake_at(until);
-                self.queue.insert(item);
+                self.enqueue(now, item);
             }
             (Judgement::Show, _) => {
                 item.ready = true;
-                self.queue.insert(item);
+                self.enqueue(now, item);
             }
         }
     }
@@ -63,7 +63,9 @@ impl Rules {
             _ => Slot::Summary,
         };
         self.decide(now, &item.candidate, Verdict::Shown, Why::Again);
-        self.screen.put(now, slot, shown, false, &[item]);
+        for over in self.screen.put(now, slot, shown, false, &[item]) {
+            self.count_shown(&over);
+        }
         if let Some(card) = self.screen.cards.get_mut(&slot) {
             card.refresh = Some(now);
         }
@@ -72,7 +74,9 @@ impl Rules {
     /// One notice with messages of several conversations was a summary.
     fn merge_into_summary(&mut self, now: Instant, shown: &Shown) -> Slot {
         if let Some(card) = self.screen.slot_of(shown.id).and_then(|slot| self.screen.take(slot)) {
-            self.screen.adopt(now, Slot::Summary, card);
+            for over in self.screen.adopt(now, Slot::Summary, card) {
+                self.count_shown(&over);
+            }
         }
         Slot::Summary
     }

@@ -112,6 +112,44 @@ fn ten_thousand_missed_messages_make_one_notification_a_conversation_and_three_i
 }
 
 #[test]
+fn ten_thousand_unread_messages_of_one_conversation_are_counted_and_not_kept() {
+    let mut stage = Stage::new();
+    stage.step("down");
+    for number in 1..=10_000 {
+        stage.step(&format!("ann: {number} ..."));
+    }
+    stage.step("bob: hi");
+    assert!(stage.kept() <= 40, "{} are kept one by one", stage.kept());
+    stage.step("up s1");
+    let calls = stage.calls();
+    let lines = "9995 earlier messages / 9996 / 9997 / 9998 / 9999 / 10000";
+    assert!(calls.iter().any(|call| call.contains(&format!("ann | {lines} ♪"))), "{calls:#?}");
+    // On screen it stays as small, and what is read is counted off.
+    for number in 10_002..=10_100 {
+        stage.step(&format!("ann: {number} ..."));
+    }
+    stage.step("ann: 10101");
+    stage.step("wait 20");
+    assert!(stage.kept() <= 40, "{} are kept one by one", stage.kept());
+    assert!(stage.calls().iter().any(|call| call.contains("ann | 10095 earlier messages / ")), "{:#?}", stage.calls());
+    stage.step("read 1-9000");
+    stage.step("wait 20");
+    let last = stage.calls().pop().unwrap();
+    assert!(last.contains(" ann | 1095 earlier messages "), "{last}");
+    stage.step("restart");
+    stage.step("wait 20");
+    let last = stage.calls().into_iter().rfind(|call| call.contains(" ann ")).unwrap();
+    assert!(last.contains("1095 earlier messages"), "{last}");
+    // Dismissed is dismissed: the next one starts anew.
+    let id = last.split(' ').nth(2).unwrap().to_owned();
+    stage.step(&format!("dismiss {id}"));
+    stage.step("ann: anew");
+    stage.step("wait 20");
+    let last = stage.calls().pop().unwrap();
+    assert!(last.ends_with("ann | anew ♪"), "{last}");
+}
+
+#[test]
 fn a_thousand_people_over_an_hour_never_make_more_than_three_in_ten_seconds() {
     let mut stage = Stage::new();
     for number in 0..1_000 {

@@ -8,7 +8,7 @@ use crate::notify::rules::{Candidate, Input, Output, Place, Rules};
 use crate::notify::settings::{Choices, Override, Privacy, Quiet, QuietChoice, Settings, Until};
 use crate::notify::text;
 use crate::store::BannerState;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,11 @@ impl Stage {
 
     pub(super) fn calls(&self) -> Vec<String> {
         self.calls.clone()
+    }
+
+    /// How many messages the rules hold one by one.
+    pub(super) fn kept(&self) -> usize {
+        self.rules.tracked().len()
     }
 
     pub(super) fn verdicts(&self) -> Vec<String> {
@@ -144,12 +149,37 @@ impl Stage {
                 }
                 Output::Close(id) => self.log(&format!("close {id}")),
                 Output::Record(message, state) => drop(self.rows.insert(message, state)),
+                Output::Uncount(conversation) => self.uncount(conversation),
                 Output::Decided(decision) => {
                     self.verdicts.insert(decision.message, (decision.verdict, decision.why));
                 }
                 Output::Wake => self.log("wake"),
             }
         }
+    }
+
+    fn counted(&self, conversation: ConversationId) -> impl Iterator<Item = &Candidate> {
+        let counted = BannerState::Dropped(Why::Counted.code().into());
+        let of = self.candidates.iter().filter(move |one| one.place.conversation == conversation);
+        of.filter(move |one| self.rows.get(&one.message) == Some(&counted))
+    }
+
+    fn uncount(&mut self, conversation: ConversationId) {
+        let over: Vec<MessageId> = self.counted(conversation).map(|one| one.message).collect();
+        self.rows.extend(over.into_iter().map(|message| (message, BannerState::Dropped(Why::Dismissed.code().into()))));
+    }
+
+    /// As the driver does after something was read, and at its start.
+    fn recount(&mut self) {
+        let conversations: BTreeSet<ConversationId> =
+            self.candidates.iter().map(|one| one.place.conversation).collect();
+        for conversation in conversations {
+            let number = self.counted(conversation).count();
+            if number > 0 || self.rules.counted_in(conversation) > 0 {
+                self.tell_quietly(Input::Counted(conversation, number));
+            }
+        }
+        self.drain();
     }
 
     fn id(&mut self, replaces: u32) -> u32 {
@@ -227,8 +257,13 @@ impl Stage {
                 "retract" => Input::Gone(id(number), Why::Retracted),
                 _ => Input::Edited(id(number), text.into()),
             });
+            let counted = BannerState::Dropped(Why::Counted.code().into());
+            if word == "read" && self.rows.get(&id(number)) == Some(&counted) {
+                self.rows.remove(&id(number));
+            }
         }
         self.drain();
+        self.recount();
     }
 
     fn up(&mut self, name: &str) {
@@ -265,6 +300,7 @@ impl Stage {
             self.tell_quietly(Input::Candidate(Box::new(candidate)));
         }
         self.drain();
+        self.recount();
         self.up(if argument.contains("s2") { "s2" } else { "s1" });
     }
 
