@@ -4,20 +4,26 @@
 //! Commands run on a single-threaded runtime; `start` runs before any runtime or thread exists.
 
 mod account;
+mod amend;
 mod attach;
 mod choices;
 mod contact;
 mod conversation;
 #[cfg(feature = "hub")]
 mod demo;
+mod doctor;
 mod exit;
+mod export;
 mod history;
 #[cfg(feature = "hub")]
 mod hub;
+mod import;
 mod logging;
 mod mark;
 mod notify;
+mod outbox;
 pub mod output;
+mod progress;
 mod reconnect;
 mod reload;
 mod render;
@@ -61,6 +67,13 @@ enum Command {
     Account(account::Args),
     Status(status::Args),
     Send(send::Args),
+    Export(export::Args),
+    Import(import::Args),
+    Doctor(doctor::Args),
+    Edit(amend::EditArgs),
+    Delete(amend::DeleteArgs),
+    React(amend::ReactArgs),
+    Outbox(outbox::Args),
     History(history::Args),
     Watch(watch::Args),
     Search(search::Args),
@@ -112,6 +125,13 @@ fn dispatch(global: &Global, command: Command) -> anyhow::Result<()> {
         Command::Account(args) => account::run(global, args),
         Command::Status(args) => status::run(global, &args),
         Command::Send(args) => send::run(global, args),
+        Command::Export(args) => export::run(global, &args),
+        Command::Import(args) => import::run(global, &args),
+        Command::Doctor(args) => doctor::run(global, &args),
+        Command::Edit(args) => amend::edit(global, args),
+        Command::Delete(args) => amend::delete(global, &args),
+        Command::React(args) => amend::react(global, args),
+        Command::Outbox(args) => outbox::run(global, args),
         Command::History(args) => history::run(global, &args),
         Command::Watch(args) => watch::run(global, &args),
         Command::Search(args) => search::run(global, &args),

@@ -1,7 +1,7 @@
 //! Messages and times for a person's eyes: local time, one message a line, nothing that could steer the terminal.
 
 use crate::ipc::wire::{Find, Row};
-use crate::model::{Hole, Message, MessageKind, MessageState, Timestamp};
+use crate::model::{Hole, HoleCause, HoleFill, Message, MessageKind, MessageState, Timestamp};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -83,7 +83,14 @@ fn mark(message: &Message) -> Option<String> {
 pub(super) fn hole(hole: &Hole) -> String {
     let from = hole.from.map_or_else(|| "the beginning".to_string(), local);
     let to = hole.to.map_or_else(|| "now".to_string(), local);
-    format!("    ... messages between {from} and {to} are not on this machine (`--fetch` asks the server) ...")
+    let (why, what) = match (hole.cause, hole.fill) {
+        (HoleCause::Retention, _) => ("were thrown away, as [retention] asks", ""),
+        (HoleCause::Missed, HoleFill::Asked) => ("were missed", "; the server was asked for them"),
+        (_, HoleFill::Asked) => ("are not on this machine", "; the server was asked for them"),
+        (HoleCause::Missed, _) => ("were missed", " (`--fetch` asks the server)"),
+        (HoleCause::NotFetched, _) => ("are not on this machine", " (`--fetch` asks the server)"),
+    };
+    format!("    ... messages between {from} and {to} {why}{what} ...")
 }
 
 /// A row as one line of JSON: a message as it is, or `{"hole": ...}`.

@@ -76,40 +76,51 @@ async fn serve(global: &Global, config: Config, environment: Environment) -> any
     if crate::mutant("ready-early") {
         readiness.ready("not yet");
     }
-    let running = Daemon::start(Options {
-        paths: global.paths.clone(),
-        config,
-        dialer: daemon::network(),
-        desktop: notify::desktop(&entropy),
-        launcher: launcher(environment.unit),
-        secrets,
-        clock: clock.clone(),
-        entropy,
-        listener: environment.listener,
-        machine: true,
-        shutdown,
-    })
-    .await?;
-    readiness.ready(&daemon::summary(&running.statuses().borrow()));
-    tracing::info!(socket = %global.paths.socket().display(), "ready");
-    crate::platform::memory::trim();
-    tend(&running, &readiness, &clock).await?;
-    readiness.stopping();
-    tracing::info!("stopping");
-    signals.abort();
-    running.stop().await;
-    Ok(())
+    let mut config = config;
+    loop {
+        let listener = environment.listener.as_ref().map(UnixListener::try_clone).transpose();
+        let running = Daemon::start(Options {
+            paths: global.paths.clone(),
+            config,
+            dialer: daemon::network(),
+            desktop: notify::desktop(&entropy),
+            launcher: launcher(environment.unit),
+            secrets: secrets.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            listener: listener.context("the service manager's socket")?,
+            machine: true,
+            shutdown: shutdown.child_token(),
+        })
+        .await?;
+        readiness.ready(&daemon::summary(&running.statuses().borrow()));
+        tracing::info!(socket = %global.paths.socket().display(), "ready");
+        crate::platform::memory::trim();
+        let again = tend(&running, &readiness, &clock).await?;
+        if !again {
+            readiness.stopping();
+            tracing::info!("stopping");
+            signals.abort();
+        }
+        running.stop().await;
+        if !again {
+            return Ok(());
+        }
+        tracing::warn!("starting again, since the store is damaged");
+        config = Config::load(&global.paths.config_file())?;
+    }
 }
 
-/// Until somebody wants it to stop: feeds the watchdog, reloads on SIGHUP.
-async fn tend(running: &Running, readiness: &Readiness, clock: &Clock) -> anyhow::Result<()> {
+/// Until somebody wants it to stop, or (`true`) it has to start again: feeds the watchdog, reloads on SIGHUP.
+async fn tend(running: &Running, readiness: &Readiness, clock: &Clock) -> anyhow::Result<bool> {
     let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
     let watchdog = daemon::watch(readiness, running.statuses(), running.store(), clock);
     tokio::pin!(watchdog);
     loop {
         tokio::select! {
-            () = running.asked_to_stop() => return Ok(()),
-            () = &mut watchdog => return Ok(()),
+            () = running.asked_to_stop() => return Ok(false),
+            () = running.damaged() => return Ok(true),
+            () = &mut watchdog => return Ok(false),
             _ = hangup.recv() => {
                 if let Err(error) = running.reload().await {
                     tracing::error!("the configuration was not taken: {error:#}");

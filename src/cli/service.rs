@@ -88,6 +88,30 @@ pub(super) fn run(global: &Global, args: Args) -> anyhow::Result<()> {
     }
 }
 
+/// Whether a service manager looks after the daemon, for `doctor`.
+pub(super) fn health(global: &Global) -> super::doctor::Check {
+    use super::doctor::Check;
+    let remedy = "`wakeful service install` starts the daemon at every login";
+    match (native::file(), native::state()) {
+        (Ok(file), Ok((active, enabled))) if file.exists() => match (active, enabled) {
+            (true, true) => Check::good("service", "installed, enabled and running"),
+            (true, false) => Check::note("service", "it runs, but is not enabled", remedy),
+            (false, _) if StateLock::holder(&global.paths.lock_file()).is_some() => Check::note(
+                "service",
+                "installed, but the daemon runs outside of it",
+                "`wakeful stop`, then start the service",
+            ),
+            (false, _) => {
+                Check::bad("service", "installed, but it does not run", "`systemctl --user status wakeful` tells why")
+            }
+        },
+        (Ok(_), Ok(_)) => Check::note("service", "not installed", remedy),
+        (Err(error), _) | (_, Err(error)) => {
+            Check::note("service", format!("no service manager answers ({error:#})"), remedy)
+        }
+    }
+}
+
 fn install(global: &Global, no_start: bool) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("finding our own program")?;
     let file = native::file()?;

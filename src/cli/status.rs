@@ -1,9 +1,10 @@
 //! `wakeful status`: what every account's connection is doing.
 
 use super::attach::{attach, explain};
-use super::render::{age, harmless, table};
+use super::render::{age, harmless, local, table};
 use super::{Global, block_on, output};
 use crate::ipc::wire::{AccountInfo, StatusInfo};
+use crate::model::StoreState;
 
 /// Show what every account's connection is doing.
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,27 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
 
 /// The states for a person.
 pub(super) fn lines(status: &StatusInfo) -> Vec<String> {
+    let mut lines = accounts(status);
+    let detail = status.store.detail.as_deref().unwrap_or_default();
+    match status.store.state {
+        StoreState::Sound => {}
+        StoreState::Checking => {
+            lines.push(format!("store: the last run did not end in order; it is being checked {detail}"))
+        }
+        StoreState::Damaged => lines.push(format!("store: damaged ({detail}); it is rebuilt at the next start")),
+    }
+    if let Some(found) = &status.store.quarantined {
+        lines.push(format!(
+            "store: a damaged one was moved aside on {} ({}): {}; delete that file when you no longer need it",
+            local(found.at),
+            harmless(&found.why),
+            found.file
+        ));
+    }
+    lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
+fn accounts(status: &StatusInfo) -> Vec<String> {
     if status.accounts.is_empty() {
         return vec!["no accounts: add one with `wakeful account add`".into()];
     }

@@ -1,5 +1,6 @@
 //! `[account.NAME]`: where an account is and how to get there. Its secret is elsewhere.
 
+use super::Retention;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -63,6 +64,8 @@ pub struct Account {
     pub proxy: Option<Proxy>,
     /// `false` keeps the account configured without connecting it.
     pub enabled: bool,
+    /// How much of its history is kept; unset: as `[retention]` says.
+    pub retention: Option<Retention>,
 }
 
 /// How to talk to an account's server.
@@ -133,6 +136,7 @@ pub(super) struct Raw {
     proxy: Option<ProxyText>,
     #[serde(default = "yes")]
     enabled: bool,
+    retention: Option<Retention>,
 }
 
 const fn yes() -> bool {
@@ -236,6 +240,6 @@ impl Account {
             return Err("ca must be a whole path: the daemon has no working folder".into());
         }
         let proxy = raw.proxy.map(|proxy| proxy.0);
-        Ok(Self { protocol, ca: raw.ca, insecure: raw.insecure, proxy, enabled: raw.enabled })
+        Ok(Self { protocol, ca: raw.ca, insecure: raw.insecure, proxy, enabled: raw.enabled, retention: raw.retention })
     }
 }

@@ -113,7 +113,7 @@ mod tests {
 
     fn hub(url: &str) -> Account {
         let protocol = Protocol::Hub { url: url.into() };
-        Account { protocol, ca: None, insecure: false, proxy: None, enabled: true }
+        Account { protocol, ca: None, insecure: false, proxy: None, enabled: true, retention: None }
     }
 
     #[test]

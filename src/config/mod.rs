@@ -9,12 +9,14 @@ mod error;
 mod interval;
 mod limits;
 mod notifications;
+mod retention;
 
 pub use account::{Account, AccountName, Protocol, Proxy};
 pub use error::ConfigError;
 pub use interval::Interval;
 pub use limits::{Daemon, Link};
 pub use notifications::{AppId, ClockTime, Notifications, Preview, QuietHours, Rule};
+pub use retention::{Age, Count, Retention, Size};
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -33,6 +35,8 @@ pub struct Config {
     pub link: Link,
     /// Banners.
     pub notifications: Notifications,
+    /// How much history is kept, where an account does not say otherwise.
+    pub retention: Retention,
     /// Accounts by name.
     pub accounts: BTreeMap<AccountName, Account>,
 }
@@ -44,6 +48,7 @@ struct File {
     daemon: Daemon,
     link: Link,
     notifications: Notifications,
+    retention: Retention,
     account: BTreeMap<AccountName, Spanned<account::Raw>>,
 }
 
@@ -62,9 +67,9 @@ impl Config {
     /// When anything in it is not right.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let at = |span: Option<std::ops::Range<usize>>, what: String| ConfigError::at(path, text, span, what);
-        let file: File = toml::from_str(text).map_err(|error| at(error.span(), error.message().to_owned()))?;
+        let mut file: File = toml::from_str(text).map_err(|error| at(error.span(), error.message().to_owned()))?;
         let mut accounts = BTreeMap::new();
-        for (name, raw) in file.account {
+        for (name, raw) in std::mem::take(&mut file.account) {
             let span = raw.span();
             let account = Account::check(raw.into_inner())
                 .map_err(|what| at(Some(span.clone()), format!("account {name}: {what}")))?;
@@ -76,7 +81,14 @@ impl Config {
         if let Err(what) = file.link.check() {
             return Err(at(None, format!("[link]: {what}")));
         }
-        Ok(Self { daemon: file.daemon, link: file.link, notifications: file.notifications, accounts })
+        let File { daemon, link, notifications, retention, .. } = file;
+        Ok(Self { daemon, link, notifications, retention, accounts })
+    }
+
+    /// How much of an account's history is kept.
+    #[must_use]
+    pub fn retention(&self, name: &AccountName) -> &Retention {
+        self.accounts.get(name).and_then(|account| account.retention.as_ref()).unwrap_or(&self.retention)
     }
 }
 

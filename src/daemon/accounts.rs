@@ -110,6 +110,11 @@ impl Accounts {
         }
     }
 
+    /// Whether an account of this name runs.
+    pub(super) fn runs(&self, name: &str) -> bool {
+        self.active.keys().any(|known| known.as_str() == name)
+    }
+
     /// Stops all.
     pub(super) async fn stop(mut self) {
         let names: Vec<_> = self.active.keys().cloned().collect();

@@ -2,10 +2,12 @@
 
 use super::accounts::Accounts;
 use super::settings;
+use super::upkeep::Keep;
 use crate::config::Config;
 use crate::ipc::wire::{Fault, FaultCode, Hold, Quiet};
 use crate::ipc::{Answer, Control, Wish};
 use crate::notify::{self, Choice, Muted, Notifier, NotifyError, QuietChoice, Until};
+use crate::store::Store;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -29,6 +31,8 @@ pub(super) struct Owner {
     pub(super) launcher: Vec<String>,
     pub(super) accounts: Accounts,
     pub(super) notifications: watch::Sender<notify::Settings>,
+    pub(super) keeping: watch::Sender<Keep>,
+    pub(super) store: Store,
     pub(super) notifier: Notifier,
     pub(super) orders: mpsc::Receiver<Control>,
 }
@@ -43,6 +47,11 @@ impl Owner {
             };
             match order {
                 Some(Control::Reload(answer)) => drop(answer.send(self.reload().await)),
+                Some(Control::Purge(name, answer)) => {
+                    if let Some(answer) = self.refuse_purge(&name, answer) {
+                        tokio::spawn(purge(self.store.clone(), name, answer));
+                    }
+                }
                 Some(Control::Shutdown) => shutdown.cancel(),
                 Some(question) => drop(tokio::spawn(ask(self.notifier.clone(), question))),
                 None => shutdown.cancelled().await,
@@ -63,9 +72,43 @@ impl Owner {
             *now = new;
             differs
         });
+        self.keeping.send_if_modified(|now| {
+            let new = settings::keep(&config);
+            let differs = *now != new;
+            *now = new;
+            differs
+        });
         tracing::info!(?reloaded, "configuration read again");
         serde_json::to_value(reloaded).map_err(|error| Fault::new(FaultCode::Internal, error.to_string()))
     }
+}
+
+impl Owner {
+    /// Messages of an account that runs would only come again; the answer, if nothing speaks against it.
+    fn refuse_purge(&self, name: &str, answer: Answer) -> Option<Answer> {
+        if !self.accounts.runs(name) || crate::mutant("purge-running") {
+            return Some(answer);
+        }
+        let fault = Fault::new(FaultCode::Refused, format!("the account {name} is in use"));
+        answer.send(Err(fault.remedy("remove it from the configuration first: `wakeful account remove`"))).ok();
+        None
+    }
+}
+
+/// Deletes all that is here of an account; large ones take a while, in steps.
+async fn purge(store: Store, name: String, answer: Answer) {
+    let purge = async {
+        let known = store.accounts().await?;
+        match known.iter().find(|(_, known)| *known == name) {
+            Some((id, _)) => store.purge_account(*id).await,
+            None => Err(crate::store::StoreError::NotFound { what: format!("account {name}") }),
+        }
+    };
+    let answered = match purge.await {
+        Ok(()) => Ok(Value::Object(serde_json::Map::new())),
+        Err(error) => Err(Fault::from(error)),
+    };
+    answer.send(answered).ok();
 }
 
 /// A question for the notification task, off the owner's path: a notification server may be slow.
@@ -82,7 +125,7 @@ async fn ask(notifier: Notifier, question: Control) {
         Control::Choose(wish, answer) => reply(answer, notifier.choose(choice(wish)).await),
         Control::Choices(answer) => reply(answer, notifier.choices().await),
         Control::Why(message, answer) => reply(answer, notifier.why(message).await),
-        Control::Reload(_) | Control::Shutdown => {}
+        Control::Reload(_) | Control::Purge(..) | Control::Shutdown => {}
     }
 }
 

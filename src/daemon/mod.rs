@@ -9,6 +9,7 @@ mod dialing;
 mod probe;
 mod protocol;
 mod settings;
+mod upkeep;
 mod watchdog;
 
 pub use control::Reloaded;
@@ -104,7 +105,7 @@ impl Daemon {
 async fn open_store(options: &Options) -> anyhow::Result<Store> {
     let dir = options.paths.state_dir().to_path_buf();
     let (clock, entropy) = (options.clock.clone(), options.entropy.clone());
-    let open = move || Store::open(&dir, crate::store::Settings::default(), clock, entropy);
+    let open = move || Store::open_or_rebuild(&dir, crate::store::Settings::default(), clock, entropy);
     Ok(tokio::task::spawn_blocking(open).await.context("opening the store")??)
 }
 
@@ -130,6 +131,8 @@ async fn start_rooms(options: Options, store: Store) -> anyhow::Result<Running> 
     let (notifications, notification) = watch::channel(settings::notify(&options.config, &options.launcher));
     let (notifier, asks) = Notifier::new();
     let (control, orders) = mpsc::channel(16);
+    let (keeping, keep) = watch::channel(settings::keep(&options.config));
+    let damaged = CancellationToken::new();
 
     let notify_stop = CancellationToken::new();
     let notify = crate::notify::spawn(NotifyParts {
@@ -159,6 +162,17 @@ async fn start_rooms(options: Options, store: Store) -> anyhow::Result<Running> 
         let bus = crate::platform::signals::Bus::System;
         crate::platform::signals::watch(signals.clone(), options.clock.clone(), bus, options.shutdown.child_token());
     }
+    let upkeep = tokio::spawn(
+        upkeep::Upkeep {
+            store: store.clone(),
+            notifier: notifier.clone(),
+            clock: options.clock.clone(),
+            keep,
+            damaged: damaged.clone(),
+            shutdown: options.shutdown.child_token(),
+        }
+        .run(),
+    );
     let hall = Hall {
         store: store.clone(),
         attention: attention.clone(),
@@ -171,8 +185,16 @@ async fn start_rooms(options: Options, store: Store) -> anyhow::Result<Running> 
         settings: crate::ipc::Settings::default(),
     };
     let ipc = tokio::spawn(crate::ipc::serve(listener, hall, options.shutdown.clone()));
-    let owner =
-        Owner { config_file, launcher: options.launcher, accounts, notifications, notifier: notifier.clone(), orders };
+    let owner = Owner {
+        config_file,
+        launcher: options.launcher,
+        accounts,
+        notifications,
+        keeping,
+        store: store.clone(),
+        notifier: notifier.clone(),
+        orders,
+    };
     let task = tokio::spawn(owner.run(options.shutdown.clone()));
     Ok(Running {
         store,
@@ -185,6 +207,8 @@ async fn start_rooms(options: Options, store: Store) -> anyhow::Result<Running> 
         shutdown: options.shutdown,
         notify_stop,
         notify,
+        upkeep,
+        damaged,
         ipc,
         task,
         lock: None,
@@ -203,6 +227,8 @@ pub struct Running {
     shutdown: CancellationToken,
     notify_stop: CancellationToken,
     notify: JoinHandle<()>,
+    upkeep: JoinHandle<()>,
+    damaged: CancellationToken,
     ipc: JoinHandle<()>,
     task: JoinHandle<Accounts>,
     lock: Option<StateLock>,
@@ -261,6 +287,11 @@ impl Running {
         self.shutdown.cancelled().await;
     }
 
+    /// Returns when the store has turned out to be damaged: stop and start again, which moves it aside.
+    pub async fn damaged(&self) {
+        self.damaged.cancelled().await;
+    }
+
     /// Stops in reverse order and closes the store; the lock goes last. Returns within [`STOP_LIMIT`]: whatever hangs
     /// is left behind, which loses nothing, since everything acknowledged is on disk.
     pub async fn stop(self) {
@@ -270,6 +301,7 @@ impl Running {
             if let Ok(accounts) = self.task.await {
                 accounts.stop().await;
             }
+            self.upkeep.await.ok();
             self.notify_stop.cancel();
             self.notify.await.ok();
             self.store.close().await;

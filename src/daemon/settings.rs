@@ -1,7 +1,7 @@
 //! From the configuration to each room's own settings: the only place that knows both.
 
 use crate::config::{Config, Interval, Preview, Rule};
-use crate::{link, notify};
+use crate::{link, notify, store};
 use std::time::Duration;
 
 /// A link's settings.
@@ -57,6 +57,17 @@ pub(super) fn notify(config: &Config, launcher: &[String]) -> notify::Settings {
         conversations: from.conversation.iter().map(|(name, rule)| (name.clone(), differs(rule))).collect(),
         ..fallback
     }
+}
+
+/// How much of each account is kept.
+pub(super) fn keep(config: &Config) -> super::upkeep::Keep {
+    let limits = |from: &crate::config::Retention| store::Retention {
+        age: from.age.map(crate::config::Age::duration),
+        count: from.count.map(crate::config::Count::messages),
+        bytes: from.size.map(crate::config::Size::bytes),
+    };
+    let own = |name: &crate::config::AccountName| (name.to_string(), limits(config.retention(name)));
+    super::upkeep::Keep { general: limits(&config.retention), accounts: config.accounts.keys().map(own).collect() }
 }
 
 fn differs(rule: &Rule) -> notify::Override {

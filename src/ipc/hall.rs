@@ -42,6 +42,8 @@ pub enum Control {
     Shutdown,
     /// Read the configuration again; answer what changed, or why it was refused.
     Reload(Answer),
+    /// Delete everything of an account that is no longer configured, by its name.
+    Purge(String, Answer),
     /// The newest decisions about banners, newest first, as a JSON array.
     NotifyDecisions(usize, Answer),
     /// Show a test notification; answer what became of it.

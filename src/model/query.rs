@@ -93,8 +93,8 @@ impl Query {
     }
 }
 
-/// A stretch of history that is not on this machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+/// A stretch of history that is not on this machine. Two are the same hole if their bounds are.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Hole {
     /// The conversation in which the reader met it.
     pub conversation: ConversationId,
@@ -110,7 +110,57 @@ pub struct Hole {
     /// Upper bound.
     #[schemars(with = "Option<String>")]
     pub to: Option<Timestamp>,
+    /// Why the messages are not here.
+    #[serde(default)]
+    pub cause: HoleCause,
+    /// What is being done about it.
+    #[serde(default)]
+    pub fill: HoleFill,
+    /// When a reader last asked the server for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub asked_at: Option<Timestamp>,
 }
+
+/// Why messages are not here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HoleCause {
+    /// Older than what was fetched when the conversation was first seen.
+    #[default]
+    NotFetched,
+    /// They lie between two stretches that are here: they came while nobody listened.
+    Missed,
+    /// They were here and were thrown away, as the configuration's retention asks.
+    Retention,
+}
+
+/// What is being done about a hole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HoleFill {
+    /// Nothing, until a reader comes to it.
+    #[default]
+    Open,
+    /// The server was asked, and its answer is not here yet.
+    Asked,
+    /// It stays: what is thrown away is not fetched again.
+    Kept,
+}
+
+impl Hole {
+    fn bounds(&self) -> (ConversationId, &str, Option<&str>, Option<&str>) {
+        (self.conversation, &self.archive, self.below.as_deref(), self.above.as_deref())
+    }
+}
+
+impl PartialEq for Hole {
+    fn eq(&self, other: &Self) -> bool {
+        self.bounds() == other.bounds()
+    }
+}
+
+impl Eq for Hole {}
 
 /// One row of a page: a message, or a hole where messages are missing.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -56,3 +56,43 @@ pub struct AccountStatus {
 
 /// Every account's status, shared by a watch channel made in `daemon`.
 pub type Statuses = BTreeMap<AccountId, AccountStatus>;
+
+/// How the file with everything in it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreStatus {
+    /// What is known of it.
+    pub state: StoreState,
+    /// Why it is damaged.
+    pub detail: Option<String>,
+    /// A damaged file was moved aside and this one begun in its place; until that file is deleted.
+    pub quarantined: Option<Quarantined>,
+}
+
+/// What is known of the file with everything in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreState {
+    /// The process before ended in order, or a check has found nothing wrong.
+    #[default]
+    Sound,
+    /// The process before did not end in order: it is being read through.
+    Checking,
+    /// Damaged: it is moved aside at the next start.
+    Damaged,
+}
+
+/// A damaged file that was moved aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Quarantined {
+    /// Where it is now.
+    pub file: String,
+    /// When it was moved.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// What was wrong with it.
+    pub why: String,
+    /// Requests that waited in its outbox and were carried over.
+    pub carried: u64,
+    /// Its outbox could not be read to the end: what was written and not sent may be missing.
+    pub incomplete: bool,
+}

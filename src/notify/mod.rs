@@ -81,6 +81,17 @@ pub fn desktop(entropy: &Entropy) -> Box<dyn Desktop> {
     Box::new(Portable::new(entropy))
 }
 
+/// Which notification server answers, by name and version.
+///
+/// # Errors
+/// [`DesktopError::Absent`] where there is none, or no session.
+pub async fn server() -> Result<String, DesktopError> {
+    #[cfg(target_os = "linux")]
+    return linux::server().await;
+    #[cfg(not(target_os = "linux"))]
+    Ok("the system's own".into())
+}
+
 /// Shows nothing: for `notifications = false` and tests.
 #[derive(Debug, Default)]
 pub struct Nowhere;

@@ -51,6 +51,7 @@ pub(super) enum Ask {
     Choices(oneshot::Sender<Standing>),
     Choose(Choice, oneshot::Sender<Result<Standing, NotifyError>>),
     Test(oneshot::Sender<Result<Tested, NotifyError>>),
+    Alert(String, oneshot::Sender<Result<(), NotifyError>>),
 }
 
 /// One change of the user's choices. `None` lifts it.
@@ -110,6 +111,14 @@ impl Notifier {
     /// [`NotifyError::Desktop`] with what the server said.
     pub async fn test(&self) -> Result<Tested, NotifyError> {
         self.ask(Ask::Test).await?
+    }
+
+    /// Tells the user something about wakeful itself, whatever the rules say: one notice that stays until dismissed.
+    ///
+    /// # Errors
+    /// [`NotifyError::Desktop`] with what the server said.
+    pub async fn alert(&self, text: String) -> Result<(), NotifyError> {
+        self.ask(|answer| Ask::Alert(text, answer)).await?
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, NotifyError> {

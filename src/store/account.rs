@@ -32,6 +32,12 @@ pub(super) fn list(conn: &Connection) -> Result<Vec<(AccountId, String)>> {
     all(conn, "SELECT id, name FROM account ORDER BY name", [], |row| Ok((AccountId(row.get(0)?), row.get(1)?)))
 }
 
+/// Deletes some of its messages; `false`: there were none. So that the writer is free for others in between.
+pub(super) fn purge_some(tx: &mut Tx<'_>, account: AccountId) -> Result<bool> {
+    let some = "DELETE FROM message WHERE position IN (SELECT position FROM message WHERE account = ?1 LIMIT 1000)";
+    Ok(tx.run(some, [account.0])? > 0)
+}
+
 /// Deletes everything of an account.
 pub(super) fn purge(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
     for table in ["banner", "outbox", "orphan", "span", "message", "conversation"] {

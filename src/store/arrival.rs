@@ -6,7 +6,7 @@ use super::conversation::Conv;
 use super::names::{self, Found};
 use super::tx::Result;
 use super::{amend, banner, code, conversation, marks, place, search, settle};
-use crate::model::{AccountId, Arrival, FeedKind, MessageId, Origin, Reaction, Timestamp};
+use crate::model::{Arrival, FeedKind, MessageId, Origin, Reaction, Timestamp};
 
 /// Takes in a message.
 pub(super) fn apply(batching: &mut Batching<'_, '_>, arrival: Arrival) -> Result<()> {
@@ -227,14 +227,4 @@ fn put_reactions(batching: &Batching<'_, '_>, id: MessageId, reactions: &[Reacti
         batching.tx.run("UPDATE message SET reacted = 1 WHERE id = ?1", [*id.0.as_bytes()])?;
     }
     Ok(())
-}
-
-/// The account whose message it is, for callers that have only an id.
-pub(super) fn account_of(conn: &rusqlite::Connection, id: MessageId) -> Result<Option<(AccountId, i64, i64)>> {
-    super::tx::one(
-        conn,
-        "SELECT account, conversation, position FROM message WHERE id = ?1",
-        [*id.0.as_bytes()],
-        |row| Ok((AccountId(row.get(0)?), row.get(1)?, row.get(2)?)),
-    )
 }

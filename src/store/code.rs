@@ -22,6 +22,18 @@ pub(super) fn state(code: i64) -> MessageState {
     }
 }
 
+pub(super) fn of_state(state: MessageState) -> i64 {
+    match state {
+        MessageState::Received => RECEIVED,
+        MessageState::Pending => PENDING,
+        MessageState::InFlight => IN_FLIGHT,
+        MessageState::Sent => SENT,
+        MessageState::Delivered => DELIVERED,
+        MessageState::Read => READ,
+        MessageState::Failed => FAILED,
+    }
+}
+
 pub(super) fn kind(code: i64) -> MessageKind {
     match code {
         0 => MessageKind::Text,

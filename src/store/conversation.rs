@@ -3,8 +3,8 @@
 use super::tx::{Result, Tx, all, conversation_id, one};
 use super::{Named, StoreError};
 use crate::model::{
-    AccountId, Conversation, ConversationId, ConversationKey, ConversationKind, ConversationUpdate, FeedKind, Member,
-    MemberUpdate, Role, Timestamp, UserUpdate,
+    AccountId, Conversation, ConversationId, ConversationKey, ConversationKind, ConversationRecord, ConversationUpdate,
+    FeedKind, Member, MemberUpdate, Role, Timestamp, UserUpdate,
 };
 use rusqlite::{Connection, Row};
 
@@ -50,7 +50,7 @@ fn kind_code(kind: ConversationKind) -> i64 {
     }
 }
 
-fn kind_of(code: i64) -> ConversationKind {
+pub(super) fn kind_of(code: i64) -> ConversationKind {
     match code {
         0 => ConversationKind::Direct,
         2 => ConversationKind::Channel,
@@ -119,6 +119,37 @@ fn create(tx: &mut Tx<'_>, account: AccountId, key: &ConversationKey, kind: Opti
     Ok(made)
 }
 
+/// Whether any conversation bears one of these names.
+pub(super) fn exists(tx: &Tx<'_>, account: AccountId, key: &ConversationKey) -> Result<bool> {
+    let by_server = key.server.as_ref().map(|server| find(tx, "server = ?2", account, server)).transpose()?.flatten();
+    let by_peer =
+        key.peer.as_ref().map(|peer| find(tx, "peer = ?2 AND kind = 0", account, peer)).transpose()?.flatten();
+    Ok(by_server.is_some() || by_peer.is_some())
+}
+
+/// A conversation as an export has it, under the id that it had.
+pub(super) fn restore(tx: &mut Tx<'_>, account: AccountId, row: &ConversationRecord) -> Result<Conv> {
+    tx.run(
+        "INSERT INTO conversation(id, account, kind, server, peer, title, gone, read_known, read_position, read_order)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        rusqlite::params![
+            *row.id.0.as_bytes(),
+            account.0,
+            kind_code(row.kind),
+            row.server,
+            row.peer,
+            row.title,
+            row.gone,
+            row.read.is_some(),
+            row.read.map_or(0, |read| read.0),
+            row.read_order,
+        ],
+    )?;
+    let made = by_key(tx, tx.conn.last_insert_rowid())?;
+    tx.change(account, FeedKind::Conversation, Some(row.id), None)?;
+    Ok(made)
+}
+
 /// Fills in a name that was not known.
 fn complete(tx: &mut Tx<'_>, found: Conv, key: &ConversationKey) -> Result<Conv> {
     let server = found.server.is_none() && key.server.is_some();
@@ -137,7 +168,7 @@ fn complete(tx: &mut Tx<'_>, found: Conv, key: &ConversationKey) -> Result<Conv>
 
 /// Two rows turn out to be one conversation: everything moves to `keep`, which people have seen first.
 fn merge(tx: &mut Tx<'_>, keep: &Conv, lose: &Conv, key: &ConversationKey) -> Result<Conv> {
-    for table in ["message", "outbox", "span", "banner", "orphan"] {
+    for table in ["message", "outbox", "span", "thrown", "banner", "orphan"] {
         tx.run(&format!("UPDATE {table} SET conversation = ?1 WHERE conversation = ?2"), (keep.key, lose.key))?;
     }
     for table in ["member", "mark"] {

@@ -1,9 +1,10 @@
 //! The store's handle: which thread does what, and what is announced when.
 
+use super::health::Health;
 use super::tx::{Announcement, Result, Tx};
 use super::{
     Banner, BannerState, Batch, Draft, Enqueued, Named, OutboxRow, Settings, account, apply, banner, conversation,
-    feed, handout, history, outbox, row, schema,
+    feed, handout, health, history, outbox, quarantine, row, schema,
 };
 use crate::db::{self, Checkpointer, Reader, Writer};
 use crate::model::{
@@ -13,7 +14,7 @@ use crate::model::{
 use crate::world::{Clock, Entropy};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -23,10 +24,10 @@ const READERS: usize = 2;
 /// The store's handle.
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     writer: Writer<Announcement>,
     reader: Option<Reader>,
     checkpointer: Option<Checkpointer>,
@@ -35,6 +36,7 @@ struct Inner {
     settings: Settings,
     clock: Clock,
     entropy: Entropy,
+    pub(super) health: Health,
 }
 
 /// One bell an account; rung by the writer's thread after a commit.
@@ -49,6 +51,30 @@ impl Store {
         let path = dir.join("wakeful.db");
         let options = db::Settings { full_sync: settings.full_sync, cache_kib: settings.cache_kib };
         let conn = db::open(&path, &options, &schema::migrations())?;
+        let health = Health::begin(&conn, &path, clock.wall())?;
+        Self::begin(conn, path, health, settings, clock, entropy)
+    }
+
+    /// As [`Store::open`]; a damaged file is moved aside and kept, and a new one begun with what was written and not
+    /// sent. [`Store::health`] tells.
+    ///
+    /// # Errors
+    /// `Newer` leaves the file as it was.
+    pub fn open_or_rebuild(dir: &Path, settings: Settings, clock: Clock, entropy: Entropy) -> Result<Self> {
+        let path = dir.join("wakeful.db");
+        let (conn, health) = quarantine::open(&path, &settings, &clock, &entropy)?;
+        Self::begin(conn, path, health, settings, clock, entropy)
+    }
+
+    fn begin(
+        conn: Connection,
+        path: PathBuf,
+        health: Health,
+        settings: Settings,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Self> {
+        let options = db::Settings { full_sync: settings.full_sync, cache_kib: settings.cache_kib };
         requeue_all(&conn)?;
         let (feed, bells) = (watch::Sender::new(feed::newest(&conn)?), Bells::default());
         let checkpointer = Checkpointer::spawn(&path)?;
@@ -56,7 +82,8 @@ impl Store {
         let writer = Writer::spawn(conn, path.clone(), Some(checkpointer.clone()), announce)?;
         let reader = Some(Reader::spawn(&path, &options, READERS)?);
         let checkpointer = Some(checkpointer);
-        Ok(Self { inner: Arc::new(Inner { writer, reader, checkpointer, feed, bells, settings, clock, entropy }) })
+        let inner = Inner { writer, reader, checkpointer, feed, bells, settings, clock, entropy, health };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// A store in memory, for tests and simulation; the same code without the file and without threads, so that the
@@ -69,12 +96,20 @@ impl Store {
         let conn = db::open_memory(&options, &schema::migrations())?;
         let (feed, bells) = (watch::Sender::new(Seq(0)), Bells::default());
         let writer = Writer::inline(conn, announcer(&feed, &bells));
-        let inner = Inner { writer, reader: None, checkpointer: None, feed, bells, settings, clock, entropy };
+        let health = Health::of_memory();
+        let inner = Inner { writer, reader: None, checkpointer: None, feed, bells, settings, clock, entropy, health };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Finishes what is queued, checkpoints the WAL and stops the threads.
     pub async fn close(&self) {
+        self.inner.health.hand_on();
+        if self.inner.health.is_sound() && !crate::mutant("never-clean") {
+            let ended = self.inner.writer.call(|conn| health::end(conn).map(|()| ((), Announcement::default()))).await;
+            if let Err(error) = ended {
+                tracing::warn!(%error, "the next start reads the database through");
+            }
+        }
         self.inner.writer.stop().await;
         if let Some(checkpointer) = self.inner.checkpointer.clone() {
             let finished = tokio::task::spawn_blocking(move || checkpointer.finish()).await;
@@ -84,7 +119,7 @@ impl Store {
         }
     }
 
-    async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         at: Option<Timestamp>,
         job: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
@@ -100,13 +135,23 @@ impl Store {
                 Ok((value, tx.announcement))
             })
             .await
+            .inspect_err(|error| self.inner.health.suspect(error))
     }
 
-    async fn read<T: Send + 'static>(&self, job: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
+    /// Wall-clock time.
+    pub(super) fn wall(&self) -> Timestamp {
+        self.inner.clock.wall()
+    }
+
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         match &self.inner.reader {
             Some(reader) => reader.call(job).await,
             None => self.inner.writer.call(move |conn| Ok((job(conn)?, Announcement::default()))).await,
         }
+        .inspect_err(|error| self.inner.health.suspect(error))
     }
 
     // --- accounts -----------------------------------------------------------------------------------------------
@@ -127,11 +172,12 @@ impl Store {
         self.read(account::list).await
     }
 
-    /// Deletes everything of an account.
+    /// Deletes everything of an account, its messages in bounded steps.
     ///
     /// # Errors
     /// `NotFound`.
     pub async fn purge_account(&self, account: AccountId) -> Result<()> {
+        while self.write(None, move |tx| account::purge_some(tx, account)).await? {}
         self.write(None, move |tx| account::purge(tx, account)).await
     }
 
@@ -303,7 +349,8 @@ impl Store {
     /// # Errors
     /// `Invalid` if the question makes no sense or would have to read everything; `NotFound` for its scope or anchor.
     pub async fn page(&self, query: Query, from: Option<Position>, limit: usize) -> Result<Page> {
-        self.read(move |conn| history::page(conn, &query, from, limit)).await
+        let now = self.wall();
+        self.read(move |conn| history::page(conn, &query, from, limit, now)).await
     }
 
     /// How many messages a question finds.

@@ -1,10 +1,10 @@
 //! Pages of history: keyset paging by place, never by counting rows. A question that would have to read everything to
 //! find little is refused.
 
-use super::ledger::{self, Gap};
+use super::gaps::{self, Gap};
 use super::tx::{Result, one};
 use super::{StoreError, code, place, row, search};
-use crate::model::{Anchor, MessageId, Order, Page, PageRow, Position, Query, Scope};
+use crate::model::{Anchor, MessageId, Order, Page, PageRow, Position, Query, Scope, Timestamp};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -47,21 +47,34 @@ impl Plan {
 }
 
 /// One page; `from` is where the page before ended.
-pub(super) fn page(conn: &Connection, query: &Query, from: Option<Position>, limit: usize) -> Result<Page> {
+pub(super) fn page(
+    conn: &Connection,
+    query: &Query,
+    from: Option<Position>,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Page> {
     let limit = limit.clamp(1, LARGEST);
     match (query.anchor, from) {
-        (Some(Anchor::Around(id)), None) if query.order != Order::Rank => around(conn, query, id, limit),
+        (Some(Anchor::Around(id)), None) if query.order != Order::Rank => around(conn, query, id, limit, now),
         _ => {
             let limit = match (from, query.limit) {
                 (None, Some(most)) => limit.min(usize::try_from(most).unwrap_or(usize::MAX)),
                 _ => limit,
             };
-            one_way(conn, query, query.order, from, limit)
+            one_way(conn, query, query.order, from, limit, now)
         }
     }
 }
 
-fn one_way(conn: &Connection, query: &Query, order: Order, from: Option<Position>, limit: usize) -> Result<Page> {
+fn one_way(
+    conn: &Connection,
+    query: &Query,
+    order: Order,
+    from: Option<Position>,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Page> {
     let mut plan = plan(conn, query)?;
     if order == Order::Rank {
         return ranked(conn, query, &plan, limit);
@@ -90,12 +103,36 @@ fn one_way(conn: &Connection, query: &Query, order: Order, from: Option<Position
     messages.truncate(limit);
     let messages = messages.into_iter().map(|loaded| row::complete(conn, loaded)).collect::<Result<Vec<_>>>()?;
     let end = messages.last().map(|message| message.position);
-    let holes = match plan.conversation {
-        Some(key) if query.text.is_none() => ledger::gaps(conn, key)?,
-        _ => Vec::new(),
-    };
-    let rows = weave(messages, holes, descending, start, if more { end.map(|end| end.0) } else { None });
+    let end_of_page = if more { end.map(|end| end.0) } else { None };
+    let holes = holes(conn, query, &plan, now, if descending { (end_of_page, start) } else { (start, end_of_page) })?;
+    let rows = weave(messages, holes, descending, start, end_of_page);
     Ok(Page { rows, next: if more { end } else { None } })
+}
+
+/// The holes that belong between messages of places in `(low, high]`. Where only some messages are asked for over several
+/// conversations, a hole among them says nothing.
+fn holes(
+    conn: &Connection,
+    query: &Query,
+    plan: &Plan,
+    now: Timestamp,
+    (low, high): (Option<i64>, Option<i64>),
+) -> Result<Vec<Gap>> {
+    let some = query.sender.is_some() || query.kind.is_some();
+    let some = some || query.has_attachment || query.has_link || query.unread;
+    let mut holes = match (plan.conversation, &query.scope) {
+        _ if query.text.is_some() => return Ok(Vec::new()),
+        (Some(key), _) => gaps::of_conversation(conn, key, now)?,
+        (None, Scope::Account(account)) if !some => gaps::within(conn, Some(account.0), low, high, now)?,
+        (None, Scope::All) if !some => gaps::within(conn, None, low, high, now)?,
+        (None, _) => return Ok(Vec::new()),
+    };
+    let (since, until) = (query.since.map(Timestamp::ms), query.until.map(Timestamp::ms));
+    holes.retain(|gap| {
+        since.is_none_or(|since| Position::of_ms(since).0 <= gap.above)
+            && until.is_none_or(|until| gap.above < Position::of_ms(until).0)
+    });
+    Ok(holes)
 }
 
 /// Puts holes between the messages where they belong. `start` and `end` bound the page (exclusive, inclusive); `None`
@@ -133,13 +170,13 @@ fn weave(
 }
 
 /// Rows on both sides of a message, itself included, in the asked order.
-fn around(conn: &Connection, query: &Query, id: MessageId, limit: usize) -> Result<Page> {
+fn around(conn: &Connection, query: &Query, id: MessageId, limit: usize, now: Timestamp) -> Result<Page> {
     let here = position_of(conn, id)?;
     let bare = Query { anchor: None, skip: 0, limit: None, ..query.clone() };
-    let newer = one_way(conn, &bare, Order::Asc, Some(Position(here)), limit / 2)?;
+    let newer = one_way(conn, &bare, Order::Asc, Some(Position(here)), limit / 2, now)?;
     let rest = limit.saturating_sub(newer.rows.iter().filter(|row| matches!(row, PageRow::Message(_))).count());
     // From just above, so that the message itself is the first.
-    let older = one_way(conn, &bare, Order::Desc, Some(Position(here + 1)), rest.max(1))?;
+    let older = one_way(conn, &bare, Order::Desc, Some(Position(here + 1)), rest.max(1), now)?;
     let descending = query.order == Order::Desc;
     let (mut rows, then, next) = if descending {
         (newer.rows.into_iter().rev().collect::<Vec<_>>(), older.rows, older.next)

@@ -3,34 +3,36 @@
 
 use super::apply::Batching;
 use super::names;
-use super::tx::{Result, Tx, conversation_id, one};
-use crate::model::{AccountId, ConversationId, FeedKind, Hole, Position, Span, SpanEdge, Timestamp};
-use rusqlite::{Connection, Row};
+use super::tx::{Result, Tx};
+use crate::model::{AccountId, FeedKind, Position, Span, SpanEdge};
+use rusqlite::Row;
 
 /// A range as it stands in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Range {
-    id: i64,
-    conversation: Option<i64>,
-    lo: Edge,
-    hi: Edge,
+pub(super) struct Range {
+    pub(super) id: i64,
+    pub(super) conversation: Option<i64>,
+    pub(super) lo: Edge,
+    pub(super) hi: Edge,
     after: Option<String>,
     before: Option<String>,
-    at_start: bool,
+    pub(super) at_start: bool,
     at_end: bool,
+    /// When the server was last asked for what lies below.
+    pub(super) asked_at: Option<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Edge {
-    id: String,
-    at: i64,
-    position: i64,
+pub(super) struct Edge {
+    pub(super) id: String,
+    pub(super) at: i64,
+    pub(super) position: i64,
 }
 
-const COLUMNS: &str =
-    "id, conversation, lo, lo_at, lo_position, hi, hi_at, hi_position, after, before, at_start, at_end";
+pub(super) const COLUMNS: &str =
+    "id, conversation, lo, lo_at, lo_position, hi, hi_at, hi_position, after, before, at_start, at_end, asked_at";
 
-fn range(row: &Row<'_>) -> rusqlite::Result<Range> {
+pub(super) fn range(row: &Row<'_>) -> rusqlite::Result<Range> {
     Ok(Range {
         id: row.get(0)?,
         conversation: row.get(1)?,
@@ -40,6 +42,7 @@ fn range(row: &Row<'_>) -> rusqlite::Result<Range> {
         before: row.get(9)?,
         at_start: row.get(10)?,
         at_end: row.get(11)?,
+        asked_at: row.get(12)?,
     })
 }
 
@@ -64,6 +67,7 @@ pub(super) fn apply(batching: &mut Batching<'_, '_>, span: &Span) -> Result<()> 
                 before: span.before.clone(),
                 at_start: span.at_start,
                 at_end: span.at_end,
+                asked_at: None,
             };
             insert(batching.tx, batching.account, archive, new)?
         }
@@ -188,51 +192,6 @@ fn union(a: Range, b: Range) -> Range {
         before: upper.before.clone().or_else(|| under.before.clone().filter(|_| same_hi)),
         at_start: a.at_start || b.at_start,
         at_end: upper.at_end || (same_hi && under.at_end),
+        asked_at: None,
     }
-}
-
-/// A hole and the place directly above which it lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Gap {
-    /// The place of the oldest message above it.
-    pub(super) above: i64,
-    pub(super) hole: Hole,
-}
-
-/// The holes that a reader of a conversation meets, oldest first. Where its archive was begun anew (a new epoch),
-/// only the newest one counts: the older cannot be asked any more.
-pub(super) fn gaps(conn: &Connection, conversation: i64) -> Result<Vec<Gap>> {
-    let archive = one(
-        conn,
-        "SELECT s.archive, c.id, a.name FROM span s JOIN archive a ON a.key = s.archive, conversation c
-         WHERE c.key = ?1 AND (s.conversation = ?1
-            OR (s.conversation IS NULL AND c.kind = 0 AND s.account = c.account))
-         ORDER BY s.conversation IS NULL, s.id DESC LIMIT 1",
-        [conversation],
-        |row| Ok((row.get::<_, i64>(0)?, conversation_id(row.get(1)?), row.get::<_, String>(2)?)),
-    )?;
-    let Some((key, conversation, archive)) = archive else { return Ok(Vec::new()) };
-    let sql = format!("SELECT {COLUMNS} FROM span WHERE archive = ?1 ORDER BY lo_position");
-    let ranges = super::tx::all(conn, &sql, [key], range)?;
-    Ok(between(conversation, &archive, &ranges))
-}
-
-fn between(conversation: ConversationId, archive: &str, ranges: &[Range]) -> Vec<Gap> {
-    let gap = |below: Option<&Range>, above: &Range| Gap {
-        above: above.lo.position,
-        hole: Hole {
-            conversation,
-            archive: archive.to_owned(),
-            below: below.map(|range| range.hi.id.clone()),
-            above: Some(above.lo.id.clone()),
-            from: below.map(|range| Timestamp(range.hi.at)),
-            to: Some(Timestamp(above.lo.at)),
-        },
-    };
-    let oldest = ranges.first().filter(|range| !range.at_start).map(|range| gap(None, range));
-    let inner = ranges.windows(2).filter_map(|pair| match pair {
-        [below, above] => Some(gap(Some(below), above)),
-        _ => None,
-    });
-    oldest.into_iter().chain(inner).collect()
 }

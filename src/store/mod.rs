@@ -12,29 +12,45 @@ mod banner;
 mod code;
 mod conversation;
 mod error;
+mod examine;
 mod feed;
+mod gaps;
 mod handle;
 mod handout;
+mod health;
 mod history;
+mod import;
 mod ledger;
 mod marks;
 mod names;
 mod outbox;
 mod place;
+mod quarantine;
+mod requests;
+mod retention;
 mod row;
+mod salvage;
 mod schema;
 mod search;
 mod settle;
+mod spent;
 #[cfg(test)]
 mod tests;
 mod tx;
+mod upkeep;
+mod viewer;
 
 use crate::model::{Checkpoint, ConversationId, Event, Timestamp};
 
 pub use banner::{Banner, BannerState};
 pub use error::StoreError;
+pub use examine::Findings;
 pub use handle::Store;
+pub use import::Imported;
 pub use outbox::{Draft, Enqueued, LONGEST_TEXT, OutboxRow, OutboxState};
+pub use requests::RequestInfo;
+pub use retention::{Retention, Swept};
+pub use viewer::Viewer;
 
 /// How to open a store.
 #[derive(Clone, Debug)]

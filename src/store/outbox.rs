@@ -4,7 +4,7 @@ use super::code;
 use super::conversation::{self, Conv};
 use super::settle::{CANCELLED, DONE, IN_FLIGHT, PENDING};
 use super::tx::{Result, Tx, message_id};
-use super::{StoreError, arrival, marks, names, place, search};
+use super::{StoreError, marks, names, place, search, spent};
 use crate::model::{
     AccountId, CommandKind, CommandTarget, ConversationId, FeedKind, MessageId, OutboxId, Seq, Timestamp,
 };
@@ -121,10 +121,22 @@ fn repeated(tx: &Tx<'_>, account: AccountId, id: MessageId) -> Result<Option<Enq
             Ok(Some(Enqueued { message: id, outbox, seq: seq.map_or_else(|| tx.newest(), |seq| Ok(Seq(seq)))? }))
         }
         Some(_) => Err(StoreError::Invalid(format!("the id {id} is another account's"))),
-        None if arrival::account_of(tx.conn, id)?.is_some() => {
-            Err(StoreError::Invalid(format!("the id {id} is a message's already")))
-        }
-        None => Ok(None),
+        None => gone(tx, account, id),
+    }
+}
+
+/// The same draft was enqueued before, and its row was swept since.
+fn gone(tx: &Tx<'_>, account: AccountId, id: MessageId) -> Result<Option<Enqueued>> {
+    let sql = "SELECT account, outgoing, seq FROM message WHERE id = ?1";
+    let message =
+        tx.one(sql, [*id.0.as_bytes()], |row| Ok((AccountId(row.get(0)?), row.get::<_, bool>(1)?, Seq(row.get(2)?))))?;
+    let again = |seq| Ok(Some(Enqueued { message: id, outbox: OutboxId(0), seq }));
+    match (message, spent::owner(tx.conn, id)?) {
+        (Some((owner, true, seq)), _) if owner == account => again(seq),
+        (Some(_), _) => Err(StoreError::Invalid(format!("the id {id} is a message's already"))),
+        (None, Some(owner)) if owner == account => again(tx.newest()?),
+        (None, Some(_)) => Err(StoreError::Invalid(format!("the id {id} is another account's"))),
+        (None, None) => Ok(None),
     }
 }
 
@@ -181,6 +193,32 @@ fn insert(tx: &mut Tx<'_>, draft: &Draft, conv: Option<&Conv>, id: MessageId) ->
     let row = OutboxId(tx.conn.last_insert_rowid());
     tx.ring(draft.account);
     Ok(row)
+}
+
+/// Puts a request back that was read out of a damaged file, under the id that it had.
+#[expect(clippy::too_many_arguments, reason = "one row's columns")]
+pub(super) fn restore(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    conv: Option<&Conv>,
+    id: MessageId,
+    kind: &str,
+    what: &CommandKind,
+    maybe_sent: bool,
+    at: Timestamp,
+) -> Result<()> {
+    tx.run(
+        "INSERT INTO outbox(account, conversation, message, kind, what, maybe_sent, written_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        (account.0, conv.map(|conv| conv.key), *id.0.as_bytes(), kind, json(what)?, maybe_sent, at.ms()),
+    )?;
+    let row = OutboxId(tx.conn.last_insert_rowid());
+    if let (CommandKind::Send { text, attachments, reply_to }, Some(conv)) = (what, conv) {
+        let me = me(tx, account)?;
+        let attachments = (!attachments.is_empty()).then(|| json(attachments)).transpose()?;
+        pending(tx, conv, &me, at, id, row, text, attachments, reply_to.as_ref())?;
+    }
+    Ok(())
 }
 
 /// The message itself, last in its conversation until the server has it.
@@ -259,7 +297,10 @@ pub(super) fn get(conn: &Connection, id: MessageId) -> Result<OutboxRow> {
             Ok(OutboxRow { id: OutboxId(row.get(0)?), message: id, conversation, state })
         },
     )?;
-    row.ok_or_else(|| StoreError::not_found(format!("outbox row {id}")))
+    match row {
+        Some(row) => Ok(row),
+        None => spent::fate(conn, id)?.ok_or_else(|| StoreError::not_found(format!("outbox row {id}"))),
+    }
 }
 
 fn default_code(state: i64) -> &'static str {
@@ -276,7 +317,10 @@ pub(super) fn cancel(tx: &mut Tx<'_>, id: MessageId) -> Result<bool> {
     if !free {
         return Ok(false);
     }
-    tx.run("UPDATE outbox SET state = 4, code = 'cancelled', error = 'taken back' WHERE message = ?1", [key])?;
+    tx.run(
+        "UPDATE outbox SET state = 4, code = 'cancelled', error = 'taken back', settled_at = ?2 WHERE message = ?1",
+        (key, tx.at.ms()),
+    )?;
     tx.ring(account);
     if let Some(found) = names::by_id(tx, account, id)? {
         let conv = conversation::by_key(tx, found.conversation)?;

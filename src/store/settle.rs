@@ -141,8 +141,9 @@ enum Echo {
 /// Marks the outbox row of a message or request as done; `true` if it was not.
 pub(super) fn done(tx: &mut Tx<'_>, account: AccountId, message: MessageId) -> Result<bool> {
     let changed = tx.run(
-        "UPDATE outbox SET state = 2, code = NULL, error = NULL WHERE message = ?1 AND account = ?2 AND state <> 2",
-        (*message.0.as_bytes(), account.0),
+        "UPDATE outbox SET state = 2, code = NULL, error = NULL, settled_at = ?3
+         WHERE message = ?1 AND account = ?2 AND state <> 2",
+        (*message.0.as_bytes(), account.0, tx.at.ms()),
     )?;
     if changed > 0 {
         tx.ring(account);
@@ -242,7 +243,10 @@ fn failed(batching: &mut Batching<'_, '_>, row: &Row, failure: &SendFailure) -> 
 /// A row will never be carried out: it and its message say why, and what follows it goes on.
 pub(super) fn fail(tx: &mut Tx<'_>, account: AccountId, id: OutboxId, failure: &SendFailure) -> Result<()> {
     let Some(row) = row(tx, account, id)? else { return Ok(()) };
-    tx.run("UPDATE outbox SET state = 3, code = ?2, error = ?3 WHERE id = ?1", (row.id, &failure.code, &failure.text))?;
+    tx.run(
+        "UPDATE outbox SET state = 3, code = ?2, error = ?3, settled_at = ?4 WHERE id = ?1",
+        (row.id, &failure.code, &failure.text, tx.at.ms()),
+    )?;
     tx.ring(account);
     let ours = if row.send { names::by_id(tx, account, row.message)? } else { None };
     let Some(ours) = ours else {

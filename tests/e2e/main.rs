@@ -8,6 +8,7 @@
 mod support;
 
 mod journey;
+mod keeping;
 mod refusals;
 mod rough;
 mod secrets;

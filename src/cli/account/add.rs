@@ -88,7 +88,7 @@ fn account(args: &Args) -> Result<Account, String> {
         Kind::Xmpp => Protocol::xmpp(&args.address, args.url.as_deref())?,
     };
     let ca = args.ca.as_ref().map(|ca| whole(ca)).transpose()?;
-    Ok(Account { protocol, ca, insecure: args.insecure, proxy: args.proxy.clone(), enabled: true })
+    Ok(Account { protocol, ca, insecure: args.insecure, proxy: args.proxy.clone(), enabled: true, retention: None })
 }
 
 fn whole(path: &Path) -> Result<PathBuf, String> {

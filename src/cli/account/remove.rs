@@ -1,8 +1,11 @@
 //! `wakeful account remove`: takes an account out of the configuration and forgets its secret.
 
-use super::super::{Fault, Global, output};
+use super::super::attach::explain;
+use super::super::{Global, output};
 use super::tell_daemon;
 use crate::config::{AccountName, edit};
+use crate::ipc::ClientError;
+use crate::ipc::wire::{AccountPurge, FaultCode};
 use crate::platform::StateLock;
 use crate::store::{Settings, Store};
 use crate::world::{Clock, Entropy};
@@ -42,8 +45,11 @@ pub(super) fn run(global: &Global, args: Args) -> anyhow::Result<()> {
 /// The store has one owner: the daemon, or, where none runs, this command under the daemon's lock.
 async fn purge(global: &Global, name: &AccountName, running: bool) -> anyhow::Result<()> {
     if running {
-        let text = "messages can be deleted only while no daemon runs: `wakeful stop`, then remove again with --purge";
-        return Err(Fault::Usage(text.into()).into());
+        return match super::super::attach::attach(global).await?.call(AccountPurge { account: name.to_string() }).await
+        {
+            Err(ClientError::Fault(fault)) if fault.kind() == FaultCode::NotFound => Ok(()),
+            answer => answer.map(drop).map_err(explain),
+        };
     }
     let _lock = StateLock::take(&global.paths.lock_file())?;
     let dir = global.paths.state_dir().to_path_buf();

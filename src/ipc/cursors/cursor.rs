@@ -6,7 +6,9 @@
 
 use super::super::wire::{ChangeNote, Holes, NoteKind};
 use super::{Filling, fits};
-use crate::model::{FeedKind, Hole, Message, MessageId, MessageState, Order, Page, PageRow, Position, Query, Seq};
+use crate::model::{
+    FeedKind, Hole, HoleFill, Message, MessageId, MessageState, Order, Page, PageRow, Position, Query, Seq,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -174,7 +176,7 @@ impl Cursor {
                         return;
                     }
                 }
-                PageRow::Hole(hole) if self.spec.holes == Holes::Fetch => {
+                PageRow::Hole(hole) if self.spec.holes == Holes::Fetch && hole.fill != HoleFill::Kept => {
                     filling.hole = Some(hole);
                     return;
                 }

@@ -3,7 +3,8 @@
 use super::super::hall::{Answer, Control, Wish};
 use super::super::leases::LeaseChange;
 use super::super::wire::{
-    AttentionSet, Fault, FaultCode, Fetch, NotifyDecisions, NotifyMute, Quiet, Reconnect, RequestId, Typing, Why,
+    AccountPurge, AttentionSet, Fault, FaultCode, Fetch, NotifyDecisions, NotifyMute, Quiet, Reconnect, RequestId,
+    Typing, Why,
 };
 use super::desk::done;
 use super::{Desk, Outcome, waits};
@@ -43,8 +44,12 @@ impl Desk {
             above: hole.above.clone(),
             limit,
         };
+        let online = self.online(conversation.account);
+        if online && let Err(error) = self.hall.store.asked(conversation.account, hole.clone()).await {
+            tracing::debug!(%error, "it is not noted that the server was asked");
+        }
         self.signal(Some(conversation.account), Signal::Fetch(fetch));
-        Ok(self.online(conversation.account))
+        Ok(online)
     }
 
     pub(super) fn online(&self, account: AccountId) -> bool {
@@ -72,6 +77,10 @@ impl Desk {
 
     pub(super) async fn reload(&self, id: Option<RequestId>) -> Result<Outcome, Fault> {
         self.ask_daemon(id, Control::Reload).await
+    }
+
+    pub(super) async fn purge(&self, id: Option<RequestId>, ask: AccountPurge) -> Result<Outcome, Fault> {
+        self.ask_daemon(id, |answer| Control::Purge(ask.account, answer)).await
     }
 
     pub(super) async fn notify_decisions(

@@ -1,12 +1,13 @@
 //! How far a message or request has come, and waiting for it.
 
 use super::super::wire::{
-    Cancelled, Fault, FaultCode, OutboxCancel, OutboxGet, OutboxInfo, OutboxProgress, OutboxWait, RequestId, Until,
+    Cancelled, Fault, FaultCode, OutboxCancel, OutboxEntry, OutboxGet, OutboxInfo, OutboxList, OutboxProgress,
+    OutboxRows, OutboxWait, RequestId, Until,
 };
 use super::waits::Woken;
 use super::{Desk, Outcome, value};
 use crate::model::{MessageId, MessageState};
-use crate::store::{OutboxState, Store, StoreError};
+use crate::store::{OutboxState, RequestInfo, Store, StoreError};
 use std::time::Duration;
 
 impl Desk {
@@ -16,6 +17,16 @@ impl Desk {
 
     pub(super) async fn outbox_cancel(&mut self, ask: OutboxCancel) -> Result<Outcome, Fault> {
         value(&Cancelled { cancelled: self.hall.store.cancel(ask.id).await? })
+    }
+
+    pub(super) async fn outbox_list(&mut self, ask: OutboxList) -> Result<Outcome, Fault> {
+        let account = match &ask.account {
+            Some(name) => Some(self.account(name).await?),
+            None => None,
+        };
+        let limit = ask.limit.unwrap_or(100).clamp(1, 1_000);
+        let found = self.hall.store.requests(account, ask.all, limit).await?;
+        value(&OutboxRows { rows: found.into_iter().map(entry).collect() })
     }
 
     /// The wait looks again after every committed change.
@@ -33,6 +44,35 @@ impl Desk {
             };
             Woken::Answer(id, outcome)
         }))
+    }
+}
+
+fn entry(row: RequestInfo) -> OutboxEntry {
+    let json = row.what.as_ref().and_then(|what| serde_json::to_value(what).ok());
+    let word =
+        |name: &str| json.as_ref().and_then(|json| json.get(name)).and_then(|word| word.as_str()).map(String::from);
+    let (state, code, error) = progress(row.state);
+    OutboxEntry {
+        id: row.id,
+        account: row.account,
+        conversation: row.conversation,
+        kind: word("kind").unwrap_or_else(|| "unreadable".into()),
+        text: word("text").or_else(|| word("key")),
+        state,
+        written_at: row.written_at,
+        tries: row.tries,
+        due_at: row.due_at,
+        code,
+        error,
+    }
+}
+
+fn progress(state: OutboxState) -> (OutboxProgress, Option<String>, Option<String>) {
+    match state {
+        OutboxState::Pending => (OutboxProgress::Pending, None, None),
+        OutboxState::InFlight => (OutboxProgress::InFlight, None, None),
+        OutboxState::Done => (OutboxProgress::Done, None, None),
+        OutboxState::Failed { code, text } => (OutboxProgress::Failed, Some(code), Some(text)),
     }
 }
 
@@ -69,12 +109,7 @@ async fn look(store: &Store, id: MessageId) -> Result<OutboxInfo, Fault> {
     let conversation = message.as_ref().map(|message| message.conversation.id);
     match (store.outbox_row(id).await, message) {
         (Ok(row), _) => {
-            let (state, code, text) = match row.state {
-                OutboxState::Pending => (OutboxProgress::Pending, None, None),
-                OutboxState::InFlight => (OutboxProgress::InFlight, None, None),
-                OutboxState::Done => (OutboxProgress::Done, None, None),
-                OutboxState::Failed { code, text } => (OutboxProgress::Failed, Some(code), Some(text)),
-            };
+            let (state, code, text) = progress(row.state);
             let conversation = row.conversation.or(conversation);
             Ok(OutboxInfo { id, conversation, state, message_state, code, text })
         }

@@ -2,7 +2,7 @@
 
 use super::super::wire::{
     AccountBrief, AccountInfo, AccountList, ConversationGet, ConversationInfo, ConversationList, ConversationMembers,
-    Conversations, Fault, Members, StatusInfo, Unread, UnreadCount,
+    Conversations, Fault, HoleList, HolesFound, Members, StatusInfo, Unread, UnreadCount,
 };
 use super::{Desk, Outcome, value};
 
@@ -17,7 +17,8 @@ impl Desk {
             accounts.push(AccountInfo::at(status, unread, now));
         }
         let seq = *self.hall.store.feed().borrow();
-        StatusInfo { accounts, seq }
+        let store = self.hall.store.health().borrow().clone().into();
+        StatusInfo { accounts, seq, store }
     }
 
     pub(super) async fn accounts(&mut self) -> Result<Outcome, Fault> {
@@ -59,5 +60,17 @@ impl Desk {
             None => None,
         };
         value(&UnreadCount { unread: self.hall.store.unread(account).await? })
+    }
+
+    pub(super) async fn holes(&mut self, ask: HoleList) -> Result<Outcome, Fault> {
+        let found = match (&ask.conversation, &ask.account) {
+            (Some(name), account) => {
+                let conversation = self.known(account.as_deref(), name).await?;
+                self.hall.store.holes(None, Some(conversation.id)).await?
+            }
+            (None, Some(name)) => self.hall.store.holes(Some(self.account(name).await?), None).await?,
+            (None, None) => self.hall.store.holes(None, None).await?,
+        };
+        value(&HolesFound { holes: found })
     }
 }

@@ -1,8 +1,8 @@
 //! What clients want sent or changed: drafts into the outbox. The answer comes when the row is on disk.
 
 use super::super::wire::{
-    Contact, ContactVerb, ConversationAdd, ConversationCreate, ConversationLeave, ConversationRemove, Fault, MarkRead,
-    MessageEdit, MessageReact, MessageRetract, Queued, RoomJoin, Send,
+    Contact, ContactVerb, ConversationAdd, ConversationCreate, ConversationLeave, ConversationRemove, Fault, Import,
+    Imported, MarkRead, MessageEdit, MessageReact, MessageRetract, Queued, RoomJoin, Send,
 };
 use super::desk::{Place, done};
 use super::{Desk, Outcome, value};
@@ -25,6 +25,11 @@ impl Desk {
         };
         let what = CommandKind::Send { text: ask.text, reply_to, attachments: ask.attachments };
         self.enqueue(conversation.account, Some(conversation.id), what, ask.id).await
+    }
+
+    pub(super) async fn import(&mut self, ask: Import) -> Result<Outcome, Fault> {
+        let done = self.hall.store.import(ask.export, ask.line, ask.records).await?;
+        value(&Imported { added: done.added, known: done.known, line: done.line })
     }
 
     pub(super) async fn message_edit(&mut self, ask: MessageEdit) -> Result<Outcome, Fault> {

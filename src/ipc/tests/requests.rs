@@ -131,6 +131,9 @@ async fn wishes_reach_the_links_as_signals() {
         above: Some("9".into()),
         from: None,
         to: None,
+        cause: crate::model::HoleCause::Missed,
+        fill: crate::model::HoleFill::Open,
+        asked_at: None,
     };
     client.call(Fetch { hole, limit: Some(7) }).await.unwrap();
     client.call(Reconnect { account: None }).await.unwrap();

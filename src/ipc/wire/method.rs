@@ -1,13 +1,14 @@
 //! The list of methods: name, parameters, answer. The server's dispatch, the client's types and the schema follow it.
 
 use super::{
-    AccountList, Accounts, AttentionSet, Batch, Cancelled, Contact, ConversationAdd, ConversationCreate,
+    AccountList, AccountPurge, Accounts, AttentionSet, Batch, Cancelled, Contact, ConversationAdd, ConversationCreate,
     ConversationGet, ConversationInfo, ConversationLeave, ConversationList, ConversationMembers, ConversationRemove,
     Conversations, Counted, CursorClose, CursorCount, CursorNext, CursorOpen, Done, Fault, FaultCode, Fetch, Hello,
-    MarkRead, Members, MessageEdit, MessageGet, MessageReact, MessageRetract, Notification, NotifyChoices,
-    NotifyDecisions, NotifyDnd, NotifyMute, NotifyQuiet, NotifyTest, OutboxCancel, OutboxGet, OutboxInfo, OutboxWait,
-    PageAsk, Queued, Reconnect, Reload, RoomJoin, Send, Shutdown, StatusAsk, StatusInfo, StatusSubscribe, Subscribe,
-    Subscribed, Typing, Unread, UnreadCount, Unsubscribe, Welcome, Why,
+    HoleList, HolesFound, Import, Imported, MarkRead, Members, MessageEdit, MessageGet, MessageReact, MessageRetract,
+    Notification, NotifyChoices, NotifyDecisions, NotifyDnd, NotifyMute, NotifyQuiet, NotifyTest, OutboxCancel,
+    OutboxGet, OutboxInfo, OutboxList, OutboxRows, OutboxWait, PageAsk, Queued, Reconnect, Reload, RoomJoin, Send,
+    Shutdown, StatusAsk, StatusInfo, StatusSubscribe, Subscribe, Subscribed, Typing, Unread, UnreadCount, Unsubscribe,
+    Welcome, Why,
 };
 use crate::model::Message;
 use serde::{Serialize, de::DeserializeOwned};
@@ -127,6 +128,14 @@ methods! {
     OutboxWait = "outbox.wait" -> OutboxInfo, as OutboxWait;
     /// Takes an outbox row back.
     OutboxCancel = "outbox.cancel" -> Cancelled, as OutboxCancel;
+    /// The outbox.
+    OutboxList = "outbox.list" -> OutboxRows, as OutboxList;
+    /// What is missing here.
+    HoleList = "holes" -> HolesFound, as Holes;
+    /// Takes lines of an export in.
+    Import = "import" -> Imported, as Import;
+    /// Deletes what is left of an account.
+    AccountPurge = "account.purge" -> Value, as AccountPurge;
     /// We have read it.
     MarkRead = "mark_read" -> Done, as MarkRead;
     /// Opens a cursor.

@@ -14,11 +14,11 @@ mod reply;
 mod status;
 
 pub use ask::{
-    Accounts, AttentionSet, Contact, ContactVerb, ConversationAdd, ConversationCreate, ConversationGet,
-    ConversationLeave, ConversationMembers, ConversationRemove, Conversations, Fetch, Hello, Hold, MarkRead,
-    MessageEdit, MessageGet, MessageReact, MessageRetract, NotifyChoices, NotifyDecisions, NotifyDnd, NotifyMute,
-    NotifyQuiet, NotifyTest, OutboxCancel, OutboxGet, OutboxWait, Quiet, Reconnect, Reload, RoomJoin, Send, Shutdown,
-    Typing, Unread, Until, Why,
+    AccountPurge, Accounts, AttentionSet, Contact, ContactVerb, ConversationAdd, ConversationCreate, ConversationGet,
+    ConversationLeave, ConversationMembers, ConversationRemove, Conversations, Fetch, Hello, Hold, HoleList, Import,
+    MarkRead, MessageEdit, MessageGet, MessageReact, MessageRetract, NotifyChoices, NotifyDecisions, NotifyDnd,
+    NotifyMute, NotifyQuiet, NotifyTest, OutboxCancel, OutboxGet, OutboxList, OutboxWait, Quiet, Reconnect, Reload,
+    RoomJoin, Send, Shutdown, Typing, Unread, Until, Why,
 };
 pub use cursor::{
     Batch, ChangeNote, CursorClose, CursorCount, CursorNext, CursorOpen, Find, Holes, NoteKind, PageAsk, Row, Waiting,
@@ -27,10 +27,10 @@ pub use fault::{Fault, FaultCode};
 pub use feed::{Event, Fleeting, Resync, Subscribe, Subscribed, Unsubscribe};
 pub use method::{Call, Method, schema};
 pub use reply::{
-    AccountBrief, AccountList, Cancelled, ConversationInfo, ConversationList, Counted, Done, Limits, Members,
-    OutboxInfo, OutboxProgress, Queued, UnreadCount, Welcome,
+    AccountBrief, AccountList, Cancelled, ConversationInfo, ConversationList, Counted, Done, HolesFound, Imported,
+    Limits, Members, OutboxEntry, OutboxInfo, OutboxProgress, OutboxRows, Queued, UnreadCount, Welcome,
 };
-pub use status::{AccountInfo, ReasonInfo, StatusAsk, StatusInfo, StatusSubscribe};
+pub use status::{AccountInfo, ReasonInfo, StatusAsk, StatusInfo, StatusSubscribe, StoreInfo};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

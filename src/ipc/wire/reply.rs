@@ -1,7 +1,8 @@
 //! What the daemon answers, apart from status, cursors and the feed.
 
 use crate::model::{
-    AccountState, Conversation, ConversationId, ConversationKind, Member, MessageId, MessageState, Seq, Timestamp,
+    AccountState, Conversation, ConversationBrief, ConversationId, ConversationKind, Hole, Member, MessageId,
+    MessageState, Seq, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +124,56 @@ replies! {
         code: Option<String>,
         /// Why it failed: plain words.
         text: Option<String>,
+    }
+
+    /// The answer to `outbox.list`.
+    OutboxRows {
+        /// Newest first.
+        rows: Vec<OutboxEntry>,
+    }
+
+    /// One request of the outbox.
+    OutboxEntry {
+        /// The message's or the request's id.
+        id: MessageId,
+        /// The account's name.
+        account: String,
+        /// For which conversation, where it is for one.
+        conversation: Option<ConversationBrief>,
+        /// What is to be done: `send`, `edit`, `retract`, `react`, `mark`, `create`, `add`, ...
+        kind: String,
+        /// The text that is to be sent, or the reaction.
+        text: Option<String>,
+        /// How far it is.
+        state: OutboxProgress,
+        /// When it was asked for.
+        #[schemars(with = "String")]
+        written_at: Timestamp,
+        /// How often it was handed to a connection.
+        tries: u32,
+        /// It is not tried again before this time.
+        #[schemars(with = "Option<String>")]
+        due_at: Option<Timestamp>,
+        /// Why it failed: a stable code.
+        code: Option<String>,
+        /// Why it failed: plain words.
+        error: Option<String>,
+    }
+
+    /// The answer to `holes`.
+    HolesFound {
+        /// Oldest first.
+        holes: Vec<Hole>,
+    }
+
+    /// The answer to `import`.
+    Imported {
+        /// Messages that are new here.
+        added: u64,
+        /// Messages that were here already.
+        known: u64,
+        /// Lines of this export that are on disk.
+        line: u64,
     }
 
     /// The answer to `outbox.cancel`.

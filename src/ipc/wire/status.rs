@@ -1,6 +1,6 @@
 //! `status`: what every account's connection is doing. The JSON of `wakeful status --json`.
 
-use crate::model::{AccountState, AccountStatus, Reason, Seq, Timestamp};
+use crate::model::{AccountState, AccountStatus, Quarantined, Reason, Seq, StoreState, StoreStatus, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Every account's state, once.
@@ -20,6 +20,28 @@ pub struct StatusInfo {
     pub accounts: Vec<AccountInfo>,
     /// The newest committed change.
     pub seq: Seq,
+    /// How the file with everything in it is.
+    #[serde(default)]
+    pub store: StoreInfo,
+}
+
+/// How the file with everything in it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct StoreInfo {
+    /// What is known of it.
+    pub state: StoreState,
+    /// Why it is damaged, or why it has to be read through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// A damaged file was moved aside and rebuilt from the servers; told until that file is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<Quarantined>,
+}
+
+impl From<StoreStatus> for StoreInfo {
+    fn from(from: StoreStatus) -> Self {
+        Self { state: from.state, detail: from.detail, quarantined: from.quarantined }
+    }
 }
 
 /// One account. Ages are whole milliseconds as of the answer.

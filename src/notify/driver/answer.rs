@@ -99,6 +99,7 @@ impl Driver {
             Ask::Why(message, to) => drop(to.send(self.decisions.about(message))),
             Ask::Choices(to) => drop(to.send(self.standing())),
             Ask::Choose(choice, to) => drop(to.send(self.choose(choice).await)),
+            Ask::Alert(text, to) => drop(to.send(self.alert(text).await.map_err(NotifyError::from))),
             Ask::Test(to) => {
                 let obstacles = self.rules.obstacles(self.clock.now());
                 let obstacles = obstacles.into_iter().map(|why| why.text().to_owned()).collect();

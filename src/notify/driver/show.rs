@@ -101,6 +101,23 @@ impl Driver {
         }
     }
 
+    /// Something about wakeful itself.
+    pub(super) async fn alert(&mut self, text: String) -> Result<(), DesktopError> {
+        let body = if self.capabilities.body_markup {
+            text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+        } else {
+            text
+        };
+        let notice = crate::notify::Notice {
+            summary: "wakeful".into(),
+            body,
+            urgency: crate::notify::Urgency::Critical,
+            category: "device.error".into(),
+            ..crate::notify::Notice::default()
+        };
+        self.desktop.notify(notice).await.map(drop)
+    }
+
     /// A notification that says that it is a test.
     pub(super) async fn test(&mut self) -> Result<u32, DesktopError> {
         let notice = crate::notify::Notice {

@@ -60,6 +60,13 @@ impl Linux {
     }
 }
 
+/// Which server answers on the session bus.
+pub(super) async fn server() -> Result<String, DesktopError> {
+    let absent = |error: zbus::Error| DesktopError::Absent(format!("no session bus: {error}"));
+    let bus = zbus::Connection::session().await.map_err(absent)?;
+    calls::introduce(bus).await.map(|found| found.name)
+}
+
 impl Desktop for Linux {
     fn notify(&mut self, notice: Notice) -> BoxFuture<'_, Result<Shown, DesktopError>> {
         self.ask(|answer| Request::Notify(Box::new(notice), answer)).boxed()

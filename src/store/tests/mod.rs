@@ -2,7 +2,10 @@
 
 mod banners;
 mod conversations;
+mod copies;
+mod damage;
 mod history;
+mod keeping;
 mod links;
 mod model;
 mod outbox;

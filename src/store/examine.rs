@@ -1,0 +1,130 @@
+//! Proofs that a store agrees with itself, for `wakeful doctor`: counts, ranges, the outbox, the text index. Read-only.
+
+use super::place::PENDING;
+use super::tx::{Result, all, one};
+use super::{Viewer, gaps};
+use crate::db;
+use crate::model::{Hole, Quarantined, Timestamp};
+
+/// What does not agree, each as one sentence; empty: everything does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Sums that are kept and sums that are counted.
+    pub counts: Vec<String>,
+    /// Ranges that claim what is not here.
+    pub ranges: Vec<String>,
+    /// Requests without their message, and the other way round.
+    pub outbox: Vec<String>,
+}
+
+impl Viewer {
+    /// Reads the whole file through; `thorough` compares indices with tables too, which takes about twice as long.
+    ///
+    /// # Errors
+    /// `Corrupt` with the first finding.
+    pub fn integrity(&self, thorough: bool) -> Result<()> {
+        Ok(db::integrity(&self.conn, &self.path, !thorough)?)
+    }
+
+    /// Bytes of the file.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |found| found.len())
+    }
+
+    /// What is missing here, with its cause; at most 1,000.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn holes(&self, now: Timestamp) -> Result<Vec<Hole>> {
+        gaps::list(&self.conn, None, None, now)
+    }
+
+    /// Server time of the newest message that has one.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn newest_message(&self) -> Result<Option<Timestamp>> {
+        let sql =
+            "SELECT sent_at FROM message WHERE position < ?1 AND server_ref IS NOT NULL ORDER BY position DESC LIMIT 1";
+        Ok(one(&self.conn, sql, [PENDING], |row| row.get(0))?.map(Timestamp))
+    }
+
+    /// A damaged file that was moved aside and is still there.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn quarantined(&self) -> Result<Option<Quarantined>> {
+        super::health::quarantined(&self.conn)
+    }
+
+    /// Compares what is kept with what is counted.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn findings(&self) -> Result<Findings> {
+        Ok(Findings { counts: self.counts()?, ranges: self.ranges()?, outbox: self.outbox()? })
+    }
+
+    fn counts(&self) -> Result<Vec<String>> {
+        let mut found = all(
+            &self.conn,
+            "SELECT coalesce(title, peer, server, ''), unread, counted FROM (
+                SELECT title, peer, server, unread,
+                    (SELECT count(*) FROM message m WHERE m.conversation = c.key AND m.state = 0) AS counted
+                FROM conversation c) WHERE unread <> counted LIMIT 10",
+            [],
+            |row| {
+                let (name, kept, counted): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok(format!("{name:?} says {kept} unread, {counted} are"))
+            },
+        )?;
+        let with_text: Option<i64> =
+            one(&self.conn, "SELECT count(*) FROM message WHERE text <> ''", [], |row| row.get(0))?;
+        let indexed: Option<i64> = one(&self.conn, "SELECT count(*) FROM message_text_docsize", [], |row| row.get(0))?;
+        if with_text != indexed {
+            let (with_text, indexed) = (with_text.unwrap_or(0), indexed.unwrap_or(0));
+            found.push(format!("{with_text} messages have a text and {indexed} are in the search index"));
+        }
+        Ok(found)
+    }
+
+    /// Where the server numbers without holes, a range must hold as many messages as its ends say.
+    fn ranges(&self) -> Result<Vec<String>> {
+        all(
+            &self.conn,
+            "SELECT name, lo, hi, wanted, found FROM (
+                SELECT a.name, s.lo, s.hi, CAST(s.hi AS INTEGER) - CAST(s.lo AS INTEGER) + 1 AS wanted,
+                    (SELECT count(*) FROM message m WHERE m.conversation = s.conversation AND m.archive = s.archive
+                     AND m.server_order BETWEEN CAST(s.lo AS INTEGER) AND CAST(s.hi AS INTEGER)) AS found
+                FROM span s JOIN archive a ON a.key = s.archive JOIN account c ON c.id = s.account
+                WHERE s.conversation IS NOT NULL AND c.protocol = 'hub') WHERE wanted <> found LIMIT 10",
+            [],
+            |row| {
+                let (name, lo, hi): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                let (wanted, found): (i64, i64) = (row.get(3)?, row.get(4)?);
+                Ok(format!("{name} is whole from {lo} to {hi}, which is {wanted} messages; {found} are here"))
+            },
+        )
+    }
+
+    fn outbox(&self) -> Result<Vec<String>> {
+        let count = |sql: &str| -> Result<i64> { Ok(one(&self.conn, sql, [], |row| row.get(0))?.unwrap_or(0)) };
+        let headless = count(
+            "SELECT count(*) FROM outbox o WHERE o.state IN (0, 1) AND o.kind = 'send'
+             AND NOT EXISTS (SELECT 1 FROM message m WHERE m.id = o.message)",
+        )?;
+        let forgotten = count(
+            "SELECT count(*) FROM message m WHERE m.position >= 4611686018427387904 AND m.state IN (1, 2)
+             AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.message = m.id AND o.state IN (0, 1))",
+        )?;
+        let mut found = Vec::new();
+        if headless > 0 {
+            found.push(format!("{headless} rows wait to be sent whose message is not here"));
+        }
+        if forgotten > 0 {
+            found.push(format!("{forgotten} messages are shown as waiting that nothing will send"));
+        }
+        Ok(found)
+    }
+}
