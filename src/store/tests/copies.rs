@@ -74,9 +74,9 @@ async fn everything_comes_back_once_and_is_never_sent() {
     }
     let query = Query { order: Order::Asc, ..Query::new(Scope::All) };
     let (before, after) = (f.all().await, messages(store.page(query, None, 99).await.unwrap().rows));
-    assert_eq!(gist(&after)[..3], gist(&before)[..3]);
+    assert_eq!(gist(&after)[1..], gist(&before)[..3]);
     assert_eq!(
-        (after.len(), after[3].id, after[3].state),
+        (after.len(), after[0].id, after[0].state),
         (4, before[3].id, MessageState::Failed),
         "nobody sends it again"
     );
