@@ -178,10 +178,11 @@ fn a_store_of_a_newer_version_is_refused_and_left_alone() {
     let pair = Pair::new();
     talked(&pair, 1);
     let database = pair.bob.path().join("state/wakeful.db");
-    // The user version stands at byte 60 of the file (SQLite's file format, 1.3).
-    let mut bytes = std::fs::read(&database).unwrap();
-    bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());
-    std::fs::write(&database, &bytes).unwrap();
+    std::fs::remove_file(&database).unwrap();
+    let future = rusqlite::Connection::open(&database).unwrap();
+    future.execute_batch("CREATE TABLE future(x INTEGER) STRICT; PRAGMA user_version = 99;").unwrap();
+    drop(future);
+    let bytes = std::fs::read(&database).unwrap();
     let refused = pair.bob.run(&["run"]);
     assert!(refused.code == 1 && refused.stderr.contains("written by a newer wakeful"), "{refused:?}");
     assert_eq!(std::fs::read(&database).unwrap(), bytes);

@@ -25,10 +25,15 @@ fn root(path: &Path, name: &str) -> u64 {
     u64::try_from(conn.query_row(sql, [name], |row| row.get::<_, i64>(0)).unwrap()).unwrap()
 }
 
+/// As the store itself opens it: pages that others write have no checksum.
+fn raw(path: &Path) -> rusqlite::Connection {
+    crate::db::open(path, &crate::db::Settings::default(), &super::super::schema::migrations()).unwrap()
+}
+
 fn set_running(path: &Path) {
-    let conn = rusqlite::Connection::open(path).unwrap();
+    let conn = raw(path);
     conn.execute("INSERT OR REPLACE INTO meta VALUES ('store:running', 'x')", []).unwrap();
-    conn.pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
 }
 
 async fn with_messages() -> Fixture {
@@ -124,7 +129,10 @@ async fn a_newer_file_is_refused_and_stays_where_it_is() {
     let f = Fixture::new().await;
     f.store.close().await;
     let path = f.dir.path().join("wakeful.db");
-    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let conn = raw(&path);
+    conn.pragma_update(None, "user_version", 99).unwrap();
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(conn);
     let before = std::fs::read(&path).unwrap();
     let Err(error) = reopen(&f) else { panic!("it opened") };
     assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
