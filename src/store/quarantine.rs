@@ -64,7 +64,8 @@ fn replace(path: &Path, options: &db::Settings, why: &str, at: Timestamp, entrop
         cause: error.to_string(),
     };
     let kept = aside(path, at).map_err(failed)?;
-    let salvaged = kept.as_deref().map(|kept| salvage::read(kept, options)).unwrap_or_default();
+    let readable = kept.as_deref().filter(|_| !crate::mutant("salvage-off"));
+    let salvaged = readable.map(|kept| salvage::read(kept, options)).unwrap_or_default();
     let conn = db::open(path, options, &schema::migrations())?;
     let transaction = conn.unchecked_transaction()?;
     let mut tx = Tx::new(&transaction, entropy, at);

@@ -119,6 +119,9 @@ fn an_account_is_removed_with_its_messages_beside_a_running_daemon() {
     talked(&pair, 2);
     let _bob = pair.bob.daemon();
     assert_eq!(pair.bob.history("home").len(), 2);
+    let mut line = crate::support::Line::connect(&pair.bob.socket()).unwrap();
+    let refused = line.ask("account.purge", &serde_json::json!({"account": "home"})).unwrap();
+    assert_eq!(refused["error"]["data"]["code"], "refused", "its messages would only come again: {refused}");
     pair.bob.run(&["account", "remove", "home", "--purge"]).ok();
     assert_ne!(pair.bob.run(&["history", "--account", "home"]).code, 0, "the account is gone");
     assert_eq!(pair.bob.run(&["history", "--json"]).ok(), "");
