@@ -1,8 +1,7 @@
 //! What is kept, shown and repaired, with the real program: export and import, doctor, the outbox, changes to messages,
 //! a damaged store.
 
-use crate::journey::{Pair, texts};
-use crate::support::{Home, eventually};
+use crate::support::{Home, Pair, eventually, texts};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -181,7 +180,9 @@ fn a_store_of_a_newer_version_is_refused_and_left_alone() {
     let pair = Pair::new();
     talked(&pair, 1);
     let database = pair.bob.path().join("state/wakeful.db");
-    std::fs::remove_file(&database).unwrap();
+    for name in ["wakeful.db", "wakeful.db-wal", "wakeful.db-shm"] {
+        std::fs::remove_file(database.with_file_name(name)).ok();
+    }
     let future = rusqlite::Connection::open(&database).unwrap();
     future.execute_batch("CREATE TABLE future(x INTEGER) STRICT; PRAGMA user_version = 99;").unwrap();
     drop(future);
@@ -189,4 +190,43 @@ fn a_store_of_a_newer_version_is_refused_and_left_alone() {
     let refused = pair.bob.run(&["run"]);
     assert!(refused.code == 1 && refused.stderr.contains("written by a newer wakeful"), "{refused:?}");
     assert_eq!(std::fs::read(&database).unwrap(), bytes);
+}
+
+#[test]
+fn damage_that_is_found_while_the_daemon_runs_has_it_start_again_by_itself() {
+    let home = Home::new();
+    let mut lines = vec![
+        r#"{"wakeful":{"format":1,"id":"big","version":"0","at":"2026-01-01T00:00:00.000Z","seq":0}}"#.to_owned(),
+        r#"{"account":{"name":"home","protocol":"hub"}}"#.to_owned(),
+    ];
+    for n in 0..4_000_u64 {
+        let (id, position) = (format!("0197a0c2-0000-7000-8000-{n:012x}"), (1_767_225_600_000 + n) << 20);
+        lines.push(
+            serde_json::json!({"message": {
+                "id": id, "account": "home", "sender": "bob", "text": format!("{n} {}", "word ".repeat(200)), "kind": "text",
+                "conversation": {"id": "0197a0c2-0000-7000-8000-ffffffffffff", "name": "c1", "peer": null},
+                "sent_at": "2026-01-01T00:00:00.000Z", "outgoing": false, "state": "read", "server_id": format!("e1/c1/{n}"),
+                "position": position.to_string(), "seq": 0, "conversation_server": "c1", "order": n, "rev": n,
+            }})
+            .to_string(),
+        );
+    }
+    let done = home.run_with_input(&["import", "-", "--partial", "--json"], &(lines.join("\n") + "\n")).json();
+    assert_eq!(done["added"], 4_000, "{done}");
+    home.daemon().kill9();
+    let database = home.path().join("state/wakeful.db");
+    let mut bytes = std::fs::read(&database).unwrap();
+    assert!(bytes.len() > 4 << 20, "large enough to be read through beside the work");
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 20_000].fill(0xa5);
+    std::fs::write(&database, bytes).unwrap();
+    let mut daemon = home.daemon();
+    let file = eventually("it starts again and says so", || {
+        let status = home.run(&["status", "--json"]);
+        let status: Value = serde_json::from_str(&status.stdout).ok()?;
+        Some(status["store"]["quarantined"]["file"].as_str()?.to_owned())
+    });
+    assert!(std::path::Path::new(&file).exists());
+    assert!(daemon.process.ended().is_none(), "the same process");
+    assert!(daemon.stop().success());
 }

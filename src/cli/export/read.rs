@@ -115,3 +115,48 @@ impl<R: BufRead> Lines<R> {
         self.ended
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A small export, whole.
+    fn whole() -> Vec<u8> {
+        let head = br#"{"wakeful":{"format":1,"id":"x","version":"0","at":"2026-01-01T00:00:00.000Z","seq":0}}"#;
+        let account = br#"{"account":{"name":"work","protocol":"hub"}}"#;
+        let mut sum = Sum::default();
+        let mut out = Vec::new();
+        for line in [&head[..], &account[..]] {
+            let line = [line, b"\n"].concat();
+            sum.add(&line, &serde_json::from_slice(&line).unwrap());
+            out.extend(line);
+        }
+        out.extend(serde_json::to_vec(&Record::End(sum.end())).unwrap());
+        out.push(b'\n');
+        out
+    }
+
+    fn read(bytes: &[u8]) -> anyhow::Result<bool> {
+        let mut lines = Lines::new(bytes);
+        while lines.next()?.is_some() {}
+        Ok(lines.is_whole())
+    }
+
+    #[test]
+    fn any_changed_letter_missing_line_or_cut_is_noticed() {
+        let sound = whole();
+        assert!(read(&sound).unwrap());
+        let text = String::from_utf8(sound.clone()).unwrap();
+        assert!(read(text.replace("work", "fork").as_bytes()).unwrap_err().to_string().contains("SHA-256"));
+        let without: String =
+            text.lines().enumerate().filter(|(n, _)| *n != 1).map(|(_, l)| format!("{l}\n")).collect();
+        assert!(
+            read(without.as_bytes()).unwrap_err().to_string().contains("3 lines") || read(without.as_bytes()).is_err()
+        );
+        assert!(read(format!("{text}{text}").as_bytes()).is_err(), "lines behind the last");
+        assert!(read(text.lines().next_back().unwrap().as_bytes()).is_err(), "no beginning");
+        for cut in 0..sound.len() {
+            assert!(!matches!(read(&sound[..cut]), Ok(true)), "cut at {cut}");
+        }
+    }
+}
