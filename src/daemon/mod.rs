@@ -9,6 +9,7 @@ mod dialing;
 mod probe;
 mod protocol;
 mod settings;
+mod tidy;
 mod upkeep;
 mod watchdog;
 
@@ -159,6 +160,7 @@ async fn start_rooms(options: Options, store: Store) -> anyhow::Result<Running> 
     let mut accounts = Accounts::new(shared);
     accounts.apply(&options.config).await?;
     if options.machine {
+        tokio::spawn(tidy::tidy(store.clone(), options.shutdown.clone()));
         let bus = crate::platform::signals::Bus::System;
         crate::platform::signals::watch(signals.clone(), options.clock.clone(), bus, options.shutdown.child_token());
     }

@@ -13,10 +13,16 @@ const QUEUE: usize = 64;
 
 type Job = Box<dyn FnOnce(Result<&Connection, DbError>) + Send>;
 
+enum Order {
+    Work(Job),
+    /// Close the connection until the next job.
+    Rest,
+}
+
 /// A handle to the reading threads.
 #[derive(Clone)]
 pub struct Reader {
-    threads: Arc<[mpsc::Sender<Job>]>,
+    threads: Arc<[mpsc::Sender<Order>]>,
 }
 
 impl Reader {
@@ -59,8 +65,15 @@ impl Reader {
         // The first of equals: a quiet daemon keeps one connection only.
         let free = self.threads.iter().rev().max_by_key(|queue| queue.capacity());
         let queue = free.ok_or_else(|| E::from(DbError::Closed))?;
-        queue.send(job).await.map_err(|_| E::from(DbError::Closed))?;
+        queue.send(Order::Work(job)).await.map_err(|_| E::from(DbError::Closed))?;
         answer.await.unwrap_or_else(|_| Err(E::from(DbError::Closed)))
+    }
+
+    /// Closes connections that nothing waits for, with their caches; the next job opens one anew.
+    pub fn rest(&self) {
+        for queue in self.threads.iter() {
+            let _busy = queue.try_send(Order::Rest);
+        }
     }
 }
 
@@ -74,9 +87,13 @@ fn within_snapshot<T, E: From<DbError>>(
     outcome
 }
 
-fn run(path: &Path, settings: &Settings, mut jobs: mpsc::Receiver<Job>) {
+fn run(path: &Path, settings: &Settings, mut orders: mpsc::Receiver<Order>) {
     let mut open: Option<Connection> = None;
-    while let Some(job) = jobs.blocking_recv() {
+    while let Some(order) = orders.blocking_recv() {
+        let Order::Work(job) = order else {
+            open = None;
+            continue;
+        };
         let conn = match open.take() {
             Some(conn) => Ok(conn),
             None => open_reader(path, settings),
@@ -114,6 +131,7 @@ mod tests {
                 .await
                 .unwrap();
             assert_eq!(seen, x);
+            reader.rest();
         }
         let refused = reader.call(|conn| Ok::<_, DbError>(conn.execute("INSERT INTO t VALUES (9)", [])?)).await;
         assert!(refused.is_err());

@@ -119,6 +119,19 @@ impl Store {
         }
     }
 
+    /// Lets go of caches that only speed up what may not come for long. Nothing else changes.
+    pub async fn rest(&self) {
+        if let Some(reader) = &self.inner.reader {
+            reader.rest();
+        }
+        let slim = |conn: &Connection| {
+            conn.flush_prepared_statement_cache();
+            conn.execute_batch("PRAGMA shrink_memory").map_err(db::DbError::from)?;
+            Ok::<_, super::StoreError>(((), Announcement::default()))
+        };
+        let _only_slower = self.inner.writer.call(slim).await;
+    }
+
     pub(super) async fn write<T: Send + 'static>(
         &self,
         at: Option<Timestamp>,
