@@ -34,6 +34,12 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
 /// The states for a person.
 pub(super) fn lines(status: &StatusInfo) -> Vec<String> {
     let mut lines = accounts(status);
+    if let Some(why) = &status.disk {
+        lines.push(format!(
+            "disk: messages cannot be written: {}; free some space, wakeful goes on by itself",
+            harmless(why)
+        ));
+    }
     let detail = status.store.detail.as_deref().unwrap_or_default();
     match status.store.state {
         StoreState::Sound => {}

@@ -6,6 +6,7 @@
 mod accounts;
 mod control;
 mod dialing;
+mod disk;
 mod probe;
 mod protocol;
 mod settings;
@@ -106,7 +107,14 @@ impl Daemon {
 async fn open_store(options: &Options) -> anyhow::Result<Store> {
     let dir = options.paths.state_dir().to_path_buf();
     let (clock, entropy) = (options.clock.clone(), options.entropy.clone());
-    let open = move || Store::open_or_rebuild(&dir, crate::store::Settings::default(), clock, entropy);
+    let settings = crate::store::Settings { ballast: disk::BALLAST, ..crate::store::Settings::default() };
+    let open = move || {
+        let open = || Store::open_or_rebuild(&dir, settings.clone(), clock.clone(), entropy.clone());
+        match open() {
+            Err(crate::store::StoreError::Disk { .. }) if Store::make_room(&dir) => open(),
+            opened => opened,
+        }
+    };
     Ok(tokio::task::spawn_blocking(open).await.context("opening the store")??)
 }
 
@@ -175,6 +183,8 @@ async fn start_rooms(options: Options, store: Store) -> anyhow::Result<Running> 
         }
         .run(),
     );
+    let disk =
+        tokio::spawn(disk::watch(store.clone(), notifier.clone(), control.clone(), options.shutdown.child_token()));
     let hall = Hall {
         store: store.clone(),
         attention: attention.clone(),
@@ -210,6 +220,7 @@ async fn start_rooms(options: Options, store: Store) -> anyhow::Result<Running> 
         notify_stop,
         notify,
         upkeep,
+        disk,
         damaged,
         ipc,
         task,
@@ -230,6 +241,7 @@ pub struct Running {
     notify_stop: CancellationToken,
     notify: JoinHandle<()>,
     upkeep: JoinHandle<()>,
+    disk: JoinHandle<()>,
     damaged: CancellationToken,
     ipc: JoinHandle<()>,
     task: JoinHandle<Accounts>,
@@ -304,6 +316,7 @@ impl Running {
                 accounts.stop().await;
             }
             self.upkeep.await.ok();
+            self.disk.await.ok();
             self.notify_stop.cancel();
             self.notify.await.ok();
             self.store.close().await;

@@ -26,17 +26,24 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Starts `threads` threads; each opens its connection at its first job.
+    /// Starts `threads` threads. The first opens its connection at once, so that reading goes on when there are no more
+    /// file descriptors; the others at their first job, and what they cannot do then the first does.
     ///
     /// # Errors
     /// [`DbError::Disk`] if the system gives no thread.
     pub fn spawn(path: &Path, settings: &Settings, threads: usize) -> Result<Self, DbError> {
+        let mut first = None;
         let start = |_| {
             let (queue, jobs) = mpsc::channel(QUEUE);
-            let (path, settings) = (path.to_owned(), settings.clone());
-            std::thread::Builder::new().name("db-reader".into()).spawn(move || run(&path, &settings, jobs)).map_err(
-                |error| DbError::Disk { intent: "starting a reader's thread".into(), cause: error.to_string() },
-            )?;
+            let (path, settings, other) = (path.to_owned(), settings.clone(), first.clone());
+            first.get_or_insert_with(|| queue.clone().downgrade());
+            std::thread::Builder::new()
+                .name("db-reader".into())
+                .spawn(move || run(&path, &settings, jobs, other))
+                .map_err(|error| DbError::Disk {
+                    intent: "starting a reader's thread".into(),
+                    cause: error.to_string(),
+                })?;
             Ok(queue)
         };
         Ok(Self { threads: (0..threads.max(1)).map(start).collect::<Result<_, DbError>>()? })
@@ -69,7 +76,8 @@ impl Reader {
         answer.await.unwrap_or_else(|_| Err(E::from(DbError::Closed)))
     }
 
-    /// Closes connections that nothing waits for, with their caches; the next job opens one anew.
+    /// Closes connections that nothing waits for, with their caches; the next job opens one anew. The first thread's
+    /// stays, without its caches.
     pub fn rest(&self) {
         for queue in self.threads.iter() {
             let _busy = queue.try_send(Order::Rest);
@@ -87,26 +95,37 @@ fn within_snapshot<T, E: From<DbError>>(
     outcome
 }
 
-fn run(path: &Path, settings: &Settings, mut orders: mpsc::Receiver<Order>) {
-    let mut open: Option<Connection> = None;
+/// Gives back what the connection remembers, but not its descriptor.
+fn shrink(conn: &Connection) {
+    conn.flush_prepared_statement_cache();
+    let _as_it_is = conn.execute_batch("PRAGMA shrink_memory");
+}
+
+fn run(path: &Path, settings: &Settings, mut orders: mpsc::Receiver<Order>, first: Option<mpsc::WeakSender<Order>>) {
+    let mut open = if first.is_none() { open_reader(path, settings).ok() } else { None };
     while let Some(order) = orders.blocking_recv() {
         let Order::Work(job) = order else {
-            open = None;
+            open = open.filter(|_| first.is_none()).inspect(shrink);
             continue;
         };
         let conn = match open.take() {
             Some(conn) => Ok(conn),
             None => open_reader(path, settings),
         };
-        match conn {
-            Ok(conn) => {
+        match (conn, first.as_ref().and_then(mpsc::WeakSender::upgrade)) {
+            (Ok(conn), _) => {
                 job(Ok(&conn));
                 // A panic may have left the snapshot open.
                 if conn.is_autocommit() || conn.execute_batch("ROLLBACK").is_ok() {
                     open = Some(conn);
                 }
             }
-            Err(error) => job(Err(error)),
+            (Err(_), Some(first)) => {
+                if let Err(mpsc::error::SendError(Order::Work(job))) = first.blocking_send(Order::Work(job)) {
+                    job(Err(DbError::Closed));
+                }
+            }
+            (Err(error), None) => job(Err(error)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The store's handle: which thread does what, and what is announced when.
 
 use super::health::Health;
+use super::room::Room;
 use super::tx::{Announcement, Result, Tx};
 use super::{
     Banner, BannerState, Batch, Draft, Enqueued, Named, OutboxRow, Settings, account, apply, banner, conversation,
@@ -37,6 +38,7 @@ pub(super) struct Inner {
     clock: Clock,
     entropy: Entropy,
     pub(super) health: Health,
+    pub(super) room: Room,
 }
 
 /// One bell an account; rung by the writer's thread after a commit.
@@ -82,7 +84,8 @@ impl Store {
         let writer = Writer::spawn(conn, path.clone(), Some(checkpointer.clone()), announce)?;
         let reader = Some(Reader::spawn(&path, &options, READERS)?);
         let checkpointer = Some(checkpointer);
-        let inner = Inner { writer, reader, checkpointer, feed, bells, settings, clock, entropy, health };
+        let room = Room::new(&path, settings.ballast);
+        let inner = Inner { writer, reader, checkpointer, feed, bells, settings, clock, entropy, health, room };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -96,8 +99,9 @@ impl Store {
         let conn = db::open_memory(&options, &schema::migrations())?;
         let (feed, bells) = (watch::Sender::new(Seq(0)), Bells::default());
         let writer = Writer::inline(conn, announcer(&feed, &bells));
-        let health = Health::of_memory();
-        let inner = Inner { writer, reader: None, checkpointer: None, feed, bells, settings, clock, entropy, health };
+        let (health, room) = (Health::of_memory(), Room::unbounded());
+        let (reader, checkpointer) = (None, None);
+        let inner = Inner { writer, reader, checkpointer, feed, bells, settings, clock, entropy, health, room };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -139,7 +143,8 @@ impl Store {
     ) -> Result<T> {
         let (entropy, keep) = (self.inner.entropy.clone(), self.inner.settings.feed_rows);
         let at = at.unwrap_or_else(|| self.inner.clock.wall());
-        self.inner
+        let written = self
+            .inner
             .writer
             .call(move |conn| {
                 let mut tx = Tx::new(conn, &entropy, at);
@@ -148,7 +153,9 @@ impl Store {
                 Ok((value, tx.announcement))
             })
             .await
-            .inspect_err(|error| self.inner.health.suspect(error))
+            .inspect_err(|error| self.inner.health.suspect(error));
+        self.inner.room.heard(&written).await;
+        written
     }
 
     /// Wall-clock time.
@@ -200,6 +207,7 @@ impl Store {
     /// # Errors
     /// `Disk`: nothing of it is on disk; the same batch may be tried again.
     pub async fn apply(&self, account: AccountId, batch: Batch) -> Result<Seq> {
+        self.inner.room.admit().await?;
         if crate::mutant("checkpoint-apart") {
             let rows = batch.checkpoint.rows.clone();
             self.write(None, move |tx| apply::checkpoint(tx, account, &rows)).await?;

@@ -28,6 +28,7 @@ mod place;
 mod quarantine;
 mod requests;
 mod retention;
+mod room;
 mod row;
 mod salvage;
 mod schema;
@@ -61,11 +62,14 @@ pub struct Settings {
     pub cache_kib: u32,
     /// How long the feed's rows are kept.
     pub feed_rows: u64,
+    /// Bytes of a file beside the database that is given up when the disk is full, so that what the user does still
+    /// fits; 0: none.
+    pub ballast: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { full_sync: true, cache_kib: 256, feed_rows: 100_000 }
+        Self { full_sync: true, cache_kib: 256, feed_rows: 100_000, ballast: 0 }
     }
 }
 

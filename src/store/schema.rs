@@ -2,10 +2,11 @@
 
 use rusqlite_migration::{M, Migrations};
 
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_silent.sql"),
     include_str!("migrations/0003_keeping.sql"),
+    include_str!("migrations/0004_edits_found.sql"),
 ];
 
 /// All steps, oldest first.
@@ -28,13 +29,14 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     /// SHA-256 of each released step, its first eight bytes: a released step is never edited.
-    const RELEASED: [&str; 3] = ["023c74157134fd43", "a1bd06621cf0dab3", "3df6210e08a996b4"];
+    const RELEASED: [&str; 4] = ["023c74157134fd43", "a1bd06621cf0dab3", "3df6210e08a996b4", "15535277afe38852"];
 
     /// What a program of that version left behind, as statements on its schema.
-    const LEFT: [&str; 3] = [
+    const LEFT: [&str; 4] = [
         include_str!("tests/fixtures/v1.sql"),
         include_str!("tests/fixtures/v2.sql"),
         include_str!("tests/fixtures/v3.sql"),
+        include_str!("tests/fixtures/v4.sql"),
     ];
 
     fn old(path: &std::path::Path, version: usize) {

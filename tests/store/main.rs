@@ -14,5 +14,6 @@ mod kills;
 mod load;
 mod power;
 mod races;
+mod room;
 mod survival;
 mod workload;

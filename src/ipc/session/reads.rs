@@ -18,7 +18,7 @@ impl Desk {
         }
         let seq = *self.hall.store.feed().borrow();
         let store = self.hall.store.health().borrow().clone().into();
-        StatusInfo { accounts, seq, store }
+        StatusInfo { accounts, seq, store, disk: self.hall.store.disk().borrow().clone() }
     }
 
     pub(super) async fn accounts(&mut self) -> Result<Outcome, Fault> {

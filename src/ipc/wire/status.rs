@@ -23,6 +23,9 @@ pub struct StatusInfo {
     /// How the file with everything in it is.
     #[serde(default)]
     pub store: StoreInfo,
+    /// Why messages cannot be written (no room, read-only, an error of the device); null: they can.
+    #[serde(default)]
+    pub disk: Option<String>,
 }
 
 /// How the file with everything in it is.

@@ -213,3 +213,13 @@ async fn one_accounts_ids_mean_nothing_to_another() {
     assert_eq!(f.texts().await, ["one"]);
     assert_eq!(f.store.accounts().await.unwrap(), [(f.account, "ann".to_owned())]);
 }
+
+#[tokio::test]
+async fn an_edited_message_is_found_by_the_words_that_it_kept_and_by_no_others() {
+    let f = Fixture::new().await;
+    f.apply(vec![came("c1", 1, "the red garden"), edit(1, 2, "the green garden")]).await;
+    for (word, found) in [("garden", 1), ("green", 1), ("red", 0)] {
+        let query = Query { text: Some(word.into()), ..Query::new(Scope::All) };
+        assert_eq!(f.store.count(query).await.unwrap(), found, "{word}");
+    }
+}
