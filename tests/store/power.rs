@@ -16,14 +16,16 @@ const EXT4_IOC_SHUTDOWN: rustix::ioctl::Opcode = 0x8004_587d;
 /// `EXT4_GOING_FLAGS_NOLOGFLUSH`.
 const WITHOUT_FLUSH: u32 = 2;
 
-/// An ext4 file system in a file.
+/// An ext4 file system on a loop device, which stays the same while the volume is taken off and on.
 pub struct Volume {
     dir: tempfile::TempDir,
+    device: String,
 }
 
-pub fn run(program: &str, args: &[&str]) -> Result<(), String> {
+pub fn run(program: &str, args: &[&str]) -> Result<String, String> {
     let output = Command::new(program).args(args).output().map_err(|error| format!("{program}: {error}"))?;
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() { Ok(said) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
 }
 
 impl Volume {
@@ -32,10 +34,13 @@ impl Volume {
         if !rustix::process::geteuid().is_root() {
             return Err("only root may mount".into());
         }
-        let volume = Self { dir: tempfile::tempdir().unwrap() };
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().join("image").display().to_string();
+        std::fs::File::create(&image).unwrap().set_len(96 << 20).unwrap();
+        run("mkfs.ext4", &["-q", "-F", &image])?;
+        let device = run("losetup", &["--find", "--show", &image])?.trim().to_owned();
+        let volume = Self { dir, device };
         std::fs::create_dir(volume.path()).unwrap();
-        std::fs::File::create(volume.image()).unwrap().set_len(96 << 20).unwrap();
-        run("mkfs.ext4", &["-q", "-F", &volume.image()])?;
         volume.mount()?;
         Ok(volume)
     }
@@ -44,12 +49,8 @@ impl Volume {
         self.dir.path().join("volume")
     }
 
-    fn image(&self) -> String {
-        self.dir.path().join("image").display().to_string()
-    }
-
     fn mount(&self) -> Result<(), String> {
-        run("mount", &["-o", "loop", &self.image(), &self.path().display().to_string()])
+        run("mount", &[&self.device, &self.path().display().to_string()]).map(drop)
     }
 
     /// Everything so far is on disk.
@@ -77,6 +78,7 @@ impl Volume {
 impl Drop for Volume {
     fn drop(&mut self) {
         let _ = run("umount", &["-l", &self.path().display().to_string()]);
+        let _ = run("losetup", &["--detach", &self.device]);
     }
 }
 

@@ -19,7 +19,7 @@ impl Small {
         std::fs::create_dir(small.path()).unwrap();
         let mounted =
             run("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", &small.path().display().to_string()]);
-        mounted.map_err(|why| skip("store", &format!("no small disk: {why}"))).ok().map(|()| small)
+        mounted.map_err(|why| skip("store", &format!("no small disk: {why}"))).ok().map(|_| small)
     }
 
     fn path(&self) -> PathBuf {
