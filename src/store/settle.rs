@@ -282,14 +282,15 @@ fn later(batching: &mut Batching<'_, '_>, row: &Row, after: Duration) -> Result<
     message_state(batching.tx, batching.account, row, code::PENDING)
 }
 
-/// A row that was called sent is uncertain again: it is offered once more, marked so that the server can tell.
+/// A row that was called sent is uncertain again: it is offered once more, marked so that the server can tell. The name
+/// that the server gave it counts no longer; what the other side has stays certain.
 pub(super) fn unconfirmed(batching: &mut Batching<'_, '_>, id: OutboxId) -> Result<()> {
     let Some(row) = row(batching.tx, batching.account, id)? else { return Ok(()) };
     if matches!(row.state, FAILED | CANCELLED) {
         return Ok(());
     }
     let certain = batching.tx.one(
-        "SELECT 1 FROM message WHERE id = ?1 AND (server_ref IS NOT NULL OR state IN (4, 5))",
+        "SELECT 1 FROM message WHERE id = ?1 AND state IN (4, 5)",
         [*row.message.0.as_bytes()],
         |_| Ok(()),
     )?;
@@ -297,6 +298,10 @@ pub(super) fn unconfirmed(batching: &mut Batching<'_, '_>, id: OutboxId) -> Resu
         return Ok(());
     }
     batching.tx.run("UPDATE outbox SET state = 0, maybe_sent = 1, due_at = 0 WHERE id = ?1", [row.id])?;
+    let unnamed = "UPDATE message SET archive = NULL, server_ref = NULL, server_order = NULL WHERE id = ?1";
+    if row.send {
+        batching.tx.run(unnamed, [*row.message.0.as_bytes()])?;
+    }
     batching.tx.ring(batching.account);
     message_state(batching.tx, batching.account, &row, code::IN_FLIGHT)
 }

@@ -30,6 +30,7 @@ systemd-analyze                                               systemd           
 setpriv                                                       util-linux                service xmpp network
 /usr/bin/prosody                                              prosody                   xmpp
 /usr/sbin/ejabberdctl                                         ejabberd                  xmpp
+/usr/share/doc/erlang-p1-sqlite3                              erlang-p1-sqlite3         xmpp
 ip                                                            iproute2                  network
 nft                                                           nftables                  network
 X

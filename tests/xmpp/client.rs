@@ -31,12 +31,14 @@ pub(crate) struct Account {
     pub(crate) password: String,
     pub(crate) url: String,
     pub(crate) ca: Option<PathBuf>,
+    /// Ask this host-meta in place of the URL.
+    pub(crate) host_meta: Option<String>,
 }
 
 impl Account {
     /// With its right password on plain ws.
     pub(crate) fn new(server: &Server, name: &str) -> Self {
-        Self { name: name.into(), password: format!("{name}-secret"), url: server.ws_url(), ca: None }
+        Self { name: name.into(), password: format!("{name}-secret"), url: server.ws_url(), ca: None, host_meta: None }
     }
 
     /// The same by way of a proxy that can be cut.
@@ -108,11 +110,15 @@ impl Client {
         let rows = self.runtime.block_on(self.store.checkpoint(self.id)).unwrap();
         let jid = format!("{}@localhost", self.account.name);
         let mut settings = xmpp::Settings::new(&jid, "wakeful", Secret::new(self.account.password.clone()));
-        settings.url = Some(self.account.url.clone());
+        settings.url = self.account.host_meta.is_none().then(|| self.account.url.clone());
         let entropy = Entropy::system();
         let shutdown = CancellationToken::new();
-        let dialer =
-            dial::Settings { ca: self.account.ca.clone(), proxy: dial::Proxy::Direct, ..dial::Settings::default() };
+        let dialer = dial::Settings {
+            ca: self.account.ca.clone(),
+            host_meta_base: self.account.host_meta.clone(),
+            proxy: dial::Proxy::Direct,
+            ..dial::Settings::default()
+        };
         let parts = LinkParts {
             account: self.id,
             name: self.account.name.clone(),
@@ -130,11 +136,6 @@ impl Client {
         };
         let _inside = self.runtime.enter();
         self.link = Some((Link::spawn(parts), shutdown));
-    }
-
-    /// From now on at another server's address.
-    pub(crate) fn move_to(&mut self, server: &Server) {
-        self.account.url = server.ws_url();
     }
 
     /// Ends as a daemon that is asked to.
@@ -168,6 +169,13 @@ impl Client {
             }
             assert!(clock() < end, "waited in vain: {what}; {:?}", self.status());
             pause(20);
+        }
+    }
+
+    /// The same, to the millisecond.
+    pub(crate) fn wait_caught_up_often(&self) {
+        while !(self.status().state == AccountState::Online && self.status().caught_up) {
+            pause(1);
         }
     }
 

@@ -6,10 +6,19 @@ use crate::server::{Kind, Server, Setup};
 use wakeful::model::Reason;
 
 both!(each_mechanism_logs_in, |kind| {
-    for only_scram in [None, Some("SHA-1"), Some("SHA-256")] {
-        let Some(server) = Server::start(kind, Setup { only_scram, ..Setup::default() }) else { return };
+    for only in [None, Some("SHA-1"), Some("SHA-256")] {
+        let Some(server) = Server::start(kind, Setup { only, ..Setup::default() }) else { return };
         Client::online(Account::new(&server, "alice"));
     }
+});
+
+both!(the_password_itself_is_said_under_tls_and_never_without, |kind| {
+    let Some(server) = Server::start(kind, Setup { only: Some("PLAIN"), ..Setup::default() }) else { return };
+    Client::online(Account { url: server.wss_url(), ca: Some(server.ca_file()), ..Account::new(&server, "alice") });
+    let mut client = Client::new(Account::new(&server, "alice"));
+    client.connect();
+    let reason = client.wait_halted();
+    assert!(reason.text().contains("must not cross without TLS"), "{reason:?}");
 });
 
 both!(tls_with_a_private_authority_works_and_without_it_is_refused, |kind| {

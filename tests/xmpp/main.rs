@@ -3,14 +3,20 @@
 #![allow(missing_docs)]
 #![allow(dead_code, reason = "the servers can do more than every proof needs")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod catching_up;
 mod client;
+mod daemon;
+mod figures;
 mod logins;
 mod outages;
 mod people;
 mod person;
 mod proxy;
 mod server;
+mod transcripts;
 
 use person::Person;
 use server::{Kind, Server, Setup};

@@ -6,9 +6,11 @@ use crate::client::{Account, Client};
 use crate::person::Person;
 use crate::proxy::Proxy;
 use crate::server::{Kind, Server, Setup, pause};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use wakeful::model::{Message, MessageState};
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use wakeful::model::{AccountState, Message, MessageState};
 
 /// Messages a second in each direction.
 const RATE: u64 = 50;
@@ -66,8 +68,11 @@ fn archived(server: &Server) -> BTreeMap<String, usize> {
 fn judge(server: &Server, client: &Client) -> usize {
     let chat = client.direct("bob");
     client.wait_caught_up();
-    client.until("everything written is settled", |client| {
-        let open = |m: &Message| matches!(m.state, MessageState::Pending | MessageState::InFlight);
+    // What is called sent is also named by the archive; a lost session takes the name back until it is seen again.
+    client.until("everything written is settled and seen in the archive", |client| {
+        let open = |m: &Message| {
+            matches!(m.state, MessageState::Pending | MessageState::InFlight) || m.outgoing && m.server_id.is_none()
+        };
         (!client.messages(chat).iter().any(open)).then_some(())
     });
     let there = archived(server);
@@ -136,12 +141,25 @@ both!(a_server_that_is_stopped, |kind| {
 
 both!(a_server_that_is_killed, |kind| {
     let Some((mut server, proxy, mut client)) = setup(kind) else { return };
-    // What a killed server forgot is counted apart.
-    storm((&mut server, &proxy, &mut client), 4, |server, _| {
+    let forgotten = storm((&mut server, &proxy, &mut client), 4, |server, _| {
         server.kill();
         server.up();
     });
+    // Prosody writes its archive buffered; what it forgot of the other's messages is counted apart.
+    assert!(forgotten == 0 || kind == Kind::Prosody, "{forgotten} forgotten");
 });
+
+#[test]
+fn what_a_killed_server_forgot_of_ours_is_sent_again_and_what_it_forgot_of_the_others_stays_here() {
+    let setup = Setup { forgetful: true, ..Setup::default() };
+    let Some(mut server) = Server::start(Kind::Ejabberd, setup) else { return };
+    let proxy = Proxy::start(server.ws_address());
+    let mut client = Client::online(Account::new(&server, "alice").through(&proxy));
+    storm((&mut server, &proxy, &mut client), 6, |server, _| {
+        server.kill();
+        server.up();
+    });
+}
 
 #[test]
 fn seven_hundred_unacknowledged_stanzas_on_prosody_are_all_here_after_the_session_is_lost() {
@@ -184,20 +202,45 @@ both!(what_is_written_while_offline_goes_out_once_even_if_the_daemon_dies_in_bet
     assert_eq!(order, wanted);
 });
 
+/// A domain's host-meta on loopback that names these addresses in this order.
+fn host_meta(urls: &[String]) -> String {
+    let links: Vec<Value> =
+        urls.iter().map(|url| json!({ "rel": "urn:xmpp:alt-connections:websocket", "href": url })).collect();
+    let body = json!({ "links": links }).to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut asked = [0; 2048];
+            let _ = stream.read(&mut asked);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let _ = stream.write_all(format!("{head}{body}").as_bytes());
+        }
+    });
+    base
+}
+
 #[test]
 fn a_node_of_two_is_killed_and_we_come_back_on_the_other() {
     let Some((first, mut second)) = Server::pair() else { return };
-    let mut client = Client::online(Account::new(&second, "alice"));
+    // The domain names both nodes; while both live, ours is the second.
+    let host_meta = Some(host_meta(&[second.ws_url(), first.ws_url()]));
+    let client = Client::online(Account { host_meta, ..Account::new(&second, "alice") });
     let mut bob = Person::login(&first, "bob");
     let chat = client.direct("bob");
     bob.send("alice@localhost", "before");
     client.until("the first", |client| (client.heard(chat) == ["before"]).then_some(()));
+    let row = client.send(chat, "from the second node");
+    client.wait_done(row);
     second.kill();
+    client.until("the loss is noticed", |client| (client.status().state != AccountState::Online).then_some(()));
     bob.send("alice@localhost", "meanwhile");
-    client.stop();
-    client.move_to(&first);
-    client.connect();
     client.wait_caught_up();
     bob.send("alice@localhost", "after");
     client.until("all three", |client| (client.heard(chat) == ["before", "meanwhile", "after"]).then_some(()));
+    let row = client.send(chat, "from the first node");
+    client.wait_done(row);
+    let mut got = archived(&first);
+    got.retain(|text, _| text.starts_with("from"));
+    assert_eq!(got.into_iter().collect::<Vec<_>>(), [("from the first node".into(), 1), ("from the second node".into(), 1)]);
 }

@@ -83,6 +83,11 @@ impl Person {
         false
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        // `setpriv` became the interpreter.
+        self.child.id()
+    }
+
     /// Its connection to the server stands.
     pub(crate) fn alive(&mut self) -> bool {
         while let Ok(value) = self.from.try_recv() {
@@ -116,13 +121,19 @@ impl Person {
         self.messages.pop_front()
     }
 
-    /// The next presence.
-    pub(crate) fn next_presence(&mut self) -> Value {
-        while self.presences.is_empty() {
-            let value = self.take(PATIENCE).expect("a presence in time");
+    /// Waits for a presence of this type, from this address where one is given.
+    pub(crate) fn wait_presence(&mut self, kind: &str, from: Option<&str>) {
+        let mut seen = Vec::new();
+        loop {
+            while let Some(presence) = self.presences.pop_front() {
+                if presence["type"] == kind && from.is_none_or(|from| presence["from"] == from) {
+                    return;
+                }
+                seen.push(format!("{} from {}", presence["type"], presence["from"]));
+            }
+            let Some(value) = self.take(PATIENCE) else { panic!("no presence {kind} of {from:?}, only {seen:?}") };
             self.sort(value);
         }
-        self.presences.pop_front().expect("not empty")
     }
 
     /// All of this person's archive, or a room's, oldest first: `{id, from, to, body, origin}`.

@@ -2,17 +2,20 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 #[derive(Default)]
 struct State {
     frozen: AtomicBool,
+    /// Only what the server says is swallowed.
+    deaf: AtomicBool,
     ended: AtomicBool,
     /// Bytes from the server until the cut; negative: none is planned.
     left: AtomicI64,
     open: Mutex<Vec<TcpStream>>,
+    accepted: AtomicUsize,
 }
 
 /// A relay; it ends with the test.
@@ -33,6 +36,7 @@ impl Proxy {
                     return;
                 }
                 let Ok(server) = TcpStream::connect(target) else { continue };
+                shared.accepted.fetch_add(1, Ordering::SeqCst);
                 let mut open = shared.open.lock().unwrap();
                 open.retain(|socket| socket.peer_addr().is_ok());
                 open.extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
@@ -48,6 +52,11 @@ impl Proxy {
         self.address
     }
 
+    /// Connections so far.
+    pub(crate) fn accepted(&self) -> usize {
+        self.state.accepted.load(Ordering::SeqCst)
+    }
+
     /// Resets every connection.
     pub(crate) fn cut(&self) {
         cut(&self.state);
@@ -56,6 +65,11 @@ impl Proxy {
     /// Swallows everything from now on, or goes on.
     pub(crate) fn freeze(&self, on: bool) {
         self.state.frozen.store(on, Ordering::SeqCst);
+    }
+
+    /// Swallows what the server says from now on, or lets it through again.
+    pub(crate) fn deafen(&self, on: bool) {
+        self.state.deaf.store(on, Ordering::SeqCst);
     }
 
     /// Cuts once the server has sent so many more bytes.
@@ -90,7 +104,7 @@ fn relay(state: &Arc<State>, mut from: TcpStream, mut to: TcpStream, counted: bo
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
-            if state.frozen.load(Ordering::SeqCst) {
+            if state.frozen.load(Ordering::SeqCst) || counted && state.deaf.load(Ordering::SeqCst) {
                 continue;
             }
             if counted && state.left.load(Ordering::SeqCst) >= 0 {

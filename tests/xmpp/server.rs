@@ -27,17 +27,21 @@ pub(crate) enum Kind {
 /// What a test wants to be different.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
-    /// The one mechanism to offer, e.g. `SHA-256`; `None`: every one.
-    pub(crate) only_scram: Option<&'static str>,
+    /// The one mechanism to offer, `PLAIN`, `SHA-1` or `SHA-256`; `None`: every one.
+    pub(crate) only: Option<&'static str>,
     /// Seconds for which a broken session can be resumed.
     pub(crate) resume_secs: u32,
     /// Largest page of an archive (Prosody; ejabberd: always 250).
     pub(crate) archive_page: u32,
+    /// ejabberd's archive in Mnesia, which forgets its last seconds when it is killed, in place of SQLite.
+    pub(crate) forgetful: bool,
+    /// Further people: `u0`, `u1`, …
+    pub(crate) people: usize,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { only_scram: None, resume_secs: 300, archive_page: 250 }
+        Self { only: None, resume_secs: 300, archive_page: 250, forgetful: false, people: 0 }
     }
 }
 
@@ -102,7 +106,8 @@ impl Server {
             write_certificates(owner.path());
             let mut server = Self {
                 kind: Kind::Ejabberd,
-                setup: Setup::default(),
+                // The nodes share their archive by Mnesia.
+                setup: Setup { forgetful: true, ..Setup::default() },
                 dir: owner.path().to_owned(),
                 ip: ip.into(),
                 ports: Ports::free(ip.into()),
@@ -216,18 +221,25 @@ impl Server {
         }
     }
 
+    fn people(&self) -> impl Iterator<Item = String> {
+        PEOPLE.iter().map(|name| (*name).to_owned()).chain((0..self.setup.people).map(|n| format!("u{n}")))
+    }
+
     fn prosody(&self) -> Command {
         let dir = self.dir.display();
         let accounts = self.dir.join("data/localhost/accounts");
         fs::create_dir_all(&accounts).expect("a folder");
-        for name in PEOPLE {
+        for name in self.people() {
             let file = accounts.join(format!("{name}.dat"));
             if !file.exists() {
                 fs::write(&file, format!("return {{ [\"password\"] = \"{name}-secret\"; }};\n")).expect("an account");
             }
         }
-        let auth = match self.setup.only_scram {
+        let auth = match self.setup.only {
             None => "authentication = \"internal_plain\"".to_owned(),
+            Some("PLAIN") => "authentication = \"internal_plain\"; \
+                disable_sasl_mechanisms = { \"SCRAM-SHA-1\", \"SCRAM-SHA-256\" }"
+                .to_owned(),
             Some(hash) => format!("authentication = \"internal_hashed\"; password_hash = \"{hash}\""),
         };
         let (user, group) = (id("-un"), id("-gn"));
@@ -269,10 +281,11 @@ Component "conference.localhost" "muc"
             fs::create_dir_all(self.dir.join(folder)).expect("a folder");
         }
         fs::remove_file(self.dir.join("ready")).ok();
+        self.ejabberd_archive();
         let file = self.dir.join("ejabberd.yml");
         fs::write(&file, self.ejabberd_config()).expect("a configuration");
-        let register: String = PEOPLE
-            .iter()
+        let register: String = self
+            .people()
             .map(|name| format!("ejabberd_auth:try_register(<<\"{name}\">>,<<\"localhost\">>,<<\"{name}-secret\">>),"))
             .collect();
         let join = match self.cluster.as_ref().and_then(|cluster| cluster.join.as_ref()) {
@@ -299,12 +312,28 @@ Component "conference.localhost" "muc"
         command
     }
 
+    /// Its archive in SQLite, which this version does not make by itself.
+    fn ejabberd_archive(&self) {
+        let file = self.dir.join("archive.sqlite");
+        if self.setup.forgetful || file.exists() {
+            return;
+        }
+        let schema = fs::read_to_string("/usr/share/ejabberd/sql/lite.sql").expect("ejabberd brings its schema");
+        let db = rusqlite::Connection::open(file).expect("a database");
+        db.execute_batch(&format!("PRAGMA journal_mode = WAL; {schema}")).expect("the schema");
+    }
+
     fn ejabberd_config(&self) -> String {
         let (dir, ip) = (self.dir.display(), self.ip);
         let Ports { ws, wss, tcp } = self.ports;
         let resume = self.setup.resume_secs;
-        let auth = match self.setup.only_scram {
-            None => "auth_password_format: plain".to_owned(),
+        let (archive, sql) = match self.setup.forgetful {
+            true => ("mnesia", String::new()),
+            false => ("sql", format!("sql_type: sqlite\nsql_database: \"{dir}/archive.sqlite\"")),
+        };
+        let scram = if self.setup.only == Some("PLAIN") { ", SCRAM-SHA-1, SCRAM-SHA-256, SCRAM-SHA-512" } else { "" };
+        let auth = match self.setup.only {
+            None | Some("PLAIN") => "auth_password_format: plain".to_owned(),
             Some(hash) => {
                 let hash = hash.to_lowercase().replace("-1", "").replace('-', "");
                 format!("auth_password_format: scram\nauth_scram_hash: {hash}")
@@ -321,7 +350,8 @@ listen:
   - {{port: {wss}, ip: "{ip}", module: ejabberd_http, tls: true, request_handlers: {{/xmpp-websocket: ejabberd_http_ws}}}}
 auth_method: [internal]
 {auth}
-disable_sasl_mechanisms: ["digest-md5", "X-OAUTH2"]
+{sql}
+disable_sasl_mechanisms: [digest-md5, X-OAUTH2{scram}]
 websocket_ping_interval: 60
 websocket_timeout: 300
 acl: {{local: {{user_regexp: ""}}}}
@@ -335,7 +365,7 @@ modules:
   mod_client_state: {{}}
   mod_disco: {{}}
   mod_last: {{}}
-  mod_mam: {{default: always, db_type: mnesia, clear_archive_on_room_destroy: false}}
+  mod_mam: {{default: always, db_type: {archive}, clear_archive_on_room_destroy: false}}
   mod_muc: {{access_create: all, access_persistent: all, default_room_options: {{mam: true, persistent: true}}}}
   mod_offline: {{access_max_user_messages: max_user_offline_messages}}
   mod_ping: {{send_pings: false}}

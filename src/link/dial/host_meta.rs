@@ -1,4 +1,4 @@
-//! Finds a domain's WebSocket by its host-meta (XEP-0156): JSON first, then XML, over HTTPS.
+//! Finds a domain's WebSockets by its host-meta (XEP-0156): JSON first, then XML, over HTTPS.
 
 use super::DialError;
 use super::network::{Link, Steps, destination, within};
@@ -18,38 +18,42 @@ const XRD: &str = "http://docs.oasis-open.org/ns/xri/xrd-1.0";
 /// Most bytes of an answer.
 const MOST: usize = 64 * 1024;
 const REDIRECTS: usize = 3;
+/// Addresses of one domain that are tried.
+const ADDRESSES: usize = 8;
 
-/// The first `wss://` address that the domain names.
-pub(super) async fn find(steps: &Steps, domain: &str) -> Result<String, DialError> {
+/// The `wss://` addresses that the domain names, in its order: a cluster may name each of its nodes.
+pub(super) async fn find(steps: &Steps, domain: &str) -> Result<Vec<String>, DialError> {
     let base = steps.settings.host_meta_base.clone().unwrap_or_else(|| format!("https://{domain}"));
-    let allowed = |href: &String| href.starts_with("wss://") || steps.settings.insecure || is_local(href);
+    // What stands here counts as protected by TLS (a password may be sent in it); a test's own base may name others.
+    let plain = steps.settings.insecure || steps.settings.host_meta_base.is_some();
+    let allowed = |href: &String| href.starts_with("wss://") || plain;
     let json = get(steps, format!("{base}/.well-known/host-meta.json")).await?;
-    if let Some(url) = json.as_deref().and_then(from_json).filter(allowed) {
-        return Ok(url);
+    let named = |found: Vec<String>| found.into_iter().filter(allowed).take(ADDRESSES).collect::<Vec<_>>();
+    let urls = named(json.as_deref().map(from_json).unwrap_or_default());
+    if !urls.is_empty() {
+        return Ok(urls);
     }
     let xml = get(steps, format!("{base}/.well-known/host-meta")).await?;
-    if let Some(url) = xml.as_deref().and_then(from_xml).filter(allowed) {
-        return Ok(url);
+    let urls = named(xml.as_deref().map(from_xml).unwrap_or_default());
+    if !urls.is_empty() {
+        return Ok(urls);
     }
     let detail = format!("{domain} names no WebSocket in its host-meta; set the account's url");
     Err(DialError::Unreachable(Reason::Connect { detail }))
 }
 
-fn is_local(href: &str) -> bool {
-    ["ws://127.0.0.1", "ws://[::1]", "ws://localhost"].iter().any(|local| href.starts_with(local))
+fn from_json(text: &str) -> Vec<String> {
+    let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let links = value.get("links").and_then(|links| links.as_array()).into_iter().flatten();
+    let ours = links.filter(|link| link.get("rel").and_then(|rel| rel.as_str()) == Some(RELATION));
+    ours.filter_map(|link| link.get("href")?.as_str().map(str::to_owned)).collect()
 }
 
-fn from_json(text: &str) -> Option<String> {
-    let value: serde_json::Value = serde_json::from_str(text).ok()?;
-    let links = value.get("links")?.as_array()?;
-    let link = links.iter().find(|link| link.get("rel").and_then(|rel| rel.as_str()) == Some(RELATION))?;
-    link.get("href")?.as_str().map(str::to_owned)
-}
-
-fn from_xml(text: &str) -> Option<String> {
-    let root: Element = text.trim_start_matches('\u{feff}').parse().ok()?;
+fn from_xml(text: &str) -> Vec<String> {
+    let Ok(root) = text.trim_start_matches('\u{feff}').parse::<Element>() else { return Vec::new() };
     let links = root.children().filter(|child| child.is("Link", XRD));
-    links.filter(|link| link.attr("rel") == Some(RELATION)).find_map(|link| link.attr("href")).map(str::to_owned)
+    let ours = links.filter(|link| link.attr("rel") == Some(RELATION));
+    ours.filter_map(|link| link.attr("href")).map(str::to_owned).collect()
 }
 
 /// The document; `None` where the server has none. A web page instead of it is a captive portal.
@@ -124,13 +128,13 @@ mod tests {
 
     #[test]
     fn both_forms_of_host_meta_are_read() {
-        let json =
-            r#"{"links":[{"rel":"lrdd","href":"x"},{"rel":"urn:xmpp:alt-connections:websocket","href":"wss://a/ws"}]}"#;
-        assert_eq!(from_json(json).as_deref(), Some("wss://a/ws"));
+        let json = r#"{"links":[{"rel":"lrdd","href":"x"},{"rel":"urn:xmpp:alt-connections:websocket","href":"wss://a/ws"},
+            {"rel":"urn:xmpp:alt-connections:websocket","href":"wss://b/ws"}]}"#;
+        assert_eq!(from_json(json), ["wss://a/ws", "wss://b/ws"]);
         let xml = "<?xml version='1.0'?><XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'>\
                    <Link rel='urn:xmpp:alt-connections:xbosh' href='https://a/b'/>\
                    <Link rel='urn:xmpp:alt-connections:websocket' href='wss://a/ws'/></XRD>";
-        assert_eq!(from_xml(xml).as_deref(), Some("wss://a/ws"));
-        assert_eq!(from_json("<html>").or_else(|| from_xml("<html>")), None);
+        assert_eq!(from_xml(xml), ["wss://a/ws"]);
+        assert!(from_json("<html>").is_empty() && from_xml("<html>").is_empty());
     }
 }

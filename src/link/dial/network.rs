@@ -67,17 +67,31 @@ impl Dialer for NetworkDialer {
 
 impl Steps {
     async fn dial(&self, endpoint: &Endpoint) -> Result<Socket, DialError> {
-        let url = match &endpoint.place {
-            Place::Url(url) => url.clone(),
+        let urls = match &endpoint.place {
+            Place::Url(url) => return self.dial_url(url, endpoint).await,
             Place::HostMeta(domain) => Box::pin(host_meta::find(self, domain)).await?,
         };
-        let to = destination(&url)?;
+        // A node of a cluster that is down costs the next try nothing; the first one's words tell what is wrong.
+        let mut first = None;
+        for url in urls {
+            match self.dial_url(&url, endpoint).await {
+                Err(error @ (DialError::Unreachable(_) | DialError::Refused(_))) => {
+                    first.get_or_insert(error);
+                },
+                done => return done,
+            }
+        }
+        Err(first.unwrap_or(DialError::Unreachable(Reason::Connect { detail: "it names no address".into() })))
+    }
+
+    async fn dial_url(&self, url: &str, endpoint: &Endpoint) -> Result<Socket, DialError> {
+        let to = destination(url)?;
         if !to.secure && !to.loopback && !self.settings.insecure && !crate::mutant("insecure-allowed") {
             return Err(DialError::Forbidden(Reason::Insecure));
         }
         match Box::pin(self.connect(&to)).await? {
-            Link::Plain(stream) => Box::pin(self.upgrade(stream, &url, endpoint)).await,
-            Link::Tls(stream) => Box::pin(self.upgrade(*stream, &url, endpoint)).await,
+            Link::Plain(stream) => Box::pin(self.upgrade(stream, url, endpoint)).await,
+            Link::Tls(stream) => Box::pin(self.upgrade(*stream, url, endpoint)).await,
         }
     }
 

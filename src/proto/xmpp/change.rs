@@ -22,14 +22,28 @@ pub(super) fn apply(xmpp: &mut Xmpp, message: &Element, place: &Place) -> bool {
     }
     let mut any = false;
     if let Some(event) = displayed(xmpp, message, place) {
+        note_certain(xmpp, &event, place);
         xmpp.event(event);
         any = true;
     }
     if let Some(event) = received(xmpp, message, place) {
+        note_certain(xmpp, &event, place);
         xmpp.event(event);
         any = true;
     }
     any && child(message, "body", ns::CLIENT).is_none()
+}
+
+/// What somebody else has is beyond doubt.
+fn note_certain(xmpp: &mut Xmpp, event: &Event, place: &Place) {
+    let upto = match event {
+        Event::Delivered(mark) => &mark.upto,
+        Event::Read(ReadMark { by: Reader::User(_), upto, .. }) => upto,
+        _ => return,
+    };
+    if let Upto::Message(Target::Sender { id, .. }) = upto {
+        xmpp.certain(&place.peer, id);
+    }
 }
 
 fn id_of(element: &Element) -> Option<String> {

@@ -1,10 +1,12 @@
 //! What must be remembered between connections and restarts: it is committed with the messages it accounts for.
 //!
-//! One checkpoint row for the session, one an archive, one a room, one for the rows of ours not yet seen in an archive.
+//! One checkpoint row for the session, one an archive, one a room, one for the rows of ours not yet seen in an archive,
+//! and one for each that was seen a moment ago.
 
 use crate::model::{CheckpointRow, MessageId, OutboxId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A stream-management session (XEP-0198).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +75,14 @@ pub(super) struct Unseen {
     pub(super) acked: bool,
 }
 
+/// A row of ours that its archive has shown, and when it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Fresh {
+    pub(super) row: Unseen,
+    /// Unix milliseconds.
+    pub(super) at: i64,
+}
+
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Durable {
@@ -82,6 +92,8 @@ pub(super) struct Durable {
     pub(super) archives: BTreeMap<String, ArchiveRow>,
     pub(super) rooms: BTreeMap<String, RoomRow>,
     pub(super) unseen: Vec<Unseen>,
+    /// Seen a moment ago: a server that is killed now may forget them. Shared, since every batch keeps a copy.
+    pub(super) fresh: BTreeMap<OutboxId, Arc<Fresh>>,
 }
 
 impl Durable {
@@ -97,6 +109,11 @@ impl Durable {
                 Some(("archive", jid)) => {
                     if let Ok(row) = serde_json::from_slice(value) {
                         durable.archives.insert(jid.to_owned(), row);
+                    }
+                }
+                Some(("fresh", _)) => {
+                    if let Ok(fresh) = serde_json::from_slice::<Fresh>(value) {
+                        durable.fresh.insert(fresh.row.outbox, Arc::new(fresh));
                     }
                 }
                 Some(("room", jid)) => {
@@ -124,6 +141,12 @@ impl Durable {
         }
         differing("archive", &self.archives, &old.archives, &mut rows);
         differing("room", &self.rooms, &old.rooms, &mut rows);
+        for (id, fresh) in self.fresh.iter().filter(|(id, fresh)| old.fresh.get(id) != Some(fresh)) {
+            rows.push(CheckpointRow { key: format!("fresh:{id}"), value: bytes(&**fresh) });
+        }
+        for id in old.fresh.keys().filter(|id| !self.fresh.contains_key(id)) {
+            rows.push(CheckpointRow { key: format!("fresh:{id}"), value: None });
+        }
         rows
     }
 }

@@ -224,8 +224,12 @@ impl Xmpp {
     /// One's own message was seen where it belongs: its row is done, whoever had doubts.
     fn on_own(&mut self, cid: MessageId, place: &Place) {
         let Some(server) = place.server() else { return };
-        let mut rows: Vec<_> = self.durable.unseen.iter().filter(|u| u.cid == cid).map(|u| u.outbox).collect();
-        self.durable.unseen.retain(|unseen| unseen.cid != cid);
+        let mut rows = Vec::new();
+        if let Some(at) = self.durable.unseen.iter().position(|unseen| unseen.cid == cid) {
+            let seen = self.durable.unseen.remove(at);
+            rows.push(seen.outbox);
+            self.note_fresh(seen);
+        }
         rows.extend(self.held.iter().filter(|held| held.cid == cid).map(|held| held.outbox));
         self.held.retain(|held| held.cid != cid);
         if place.room.is_some() {
@@ -255,6 +259,7 @@ impl Xmpp {
             return self.refuse();
         }
         self.durable.unseen.retain(|unseen| Some(unseen.cid) != cid);
+        self.durable.fresh.retain(|_, fresh| Some(fresh.row.cid) != cid);
         for sent in &mut self.flight.queue {
             sent.row.take_if(|row| row.outbox == outbox);
         }

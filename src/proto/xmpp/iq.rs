@@ -157,13 +157,21 @@ impl Xmpp {
 
     /// A row is done; `server` is the server's name for the message.
     pub(super) fn settle_sent(&mut self, outbox: OutboxId, server: Option<ServerRef>) {
-        self.session.done.insert(outbox);
+        self.row_ends(outbox);
         let outcome = Outcome::Sent { conversation: None, server, at: self.wall };
         self.event(Event::Settled(Settled { outbox, outcome }));
     }
 
-    pub(super) fn settle_failed(&mut self, outbox: OutboxId, failure: SendFailure) {
+    fn row_ends(&mut self, outbox: OutboxId) {
         self.session.done.insert(outbox);
+        self.doubted.remove(&outbox);
+        for room in self.rooms.values_mut() {
+            room.echoes.done(outbox);
+        }
+    }
+
+    pub(super) fn settle_failed(&mut self, outbox: OutboxId, failure: SendFailure) {
+        self.row_ends(outbox);
         self.event(Event::Settled(Settled { outbox, outcome: Outcome::Failed(failure) }));
     }
 }

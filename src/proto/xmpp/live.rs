@@ -48,7 +48,9 @@ impl Xmpp {
             self.confirm();
         }
         self.on_archive_time(now);
+        self.on_doubts_time(now);
         self.on_unanswered(now);
         self.on_room_time(now);
+        self.on_echo_time(now);
     }
 }

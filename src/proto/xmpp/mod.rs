@@ -10,7 +10,9 @@ mod body;
 mod bookmarks;
 mod change;
 mod disco;
+mod doubts;
 mod durable;
+mod echoes;
 mod errors;
 mod groups;
 mod history;
@@ -97,6 +99,12 @@ pub struct Xmpp {
     own_seen: BTreeSet<MessageId>,
     /// When to look for sent messages in the archive.
     confirm_at: Option<Instant>,
+    /// When the last connection that had logged in was lost, as far as known.
+    lost_at: Option<Timestamp>,
+    /// Rows called sent that the lost session put in doubt, with their address; what is newer there waits.
+    doubted: BTreeMap<OutboxId, String>,
+    /// No longer than this.
+    doubted_until: Option<Instant>,
     /// A GUI looks (XEP-0352).
     active: bool,
 }
@@ -137,6 +145,9 @@ impl Xmpp {
             recent: VecDeque::new(),
             own_seen: BTreeSet::new(),
             confirm_at: None,
+            lost_at: None,
+            doubted: BTreeMap::new(),
+            doubted_until: None,
             active: false,
         }
     }
@@ -179,6 +190,7 @@ impl Xmpp {
 
     /// The batch ends here: its checkpoint is the progress as of now.
     fn on_cut(&mut self, batch: BatchId) {
+        self.age_fresh();
         let base = self.cuts.back().map_or(&self.committed, |(_, durable, _)| durable);
         let rows = self.durable.changed_since(base);
         let receipts = std::mem::take(&mut self.receipts);
@@ -205,6 +217,7 @@ impl Xmpp {
         for receipt in receipts {
             self.send_receipt(&receipt);
         }
+        self.pump();
     }
 
     /// The connection is gone: what was not committed is forgotten; the server or its archive has it.
@@ -215,6 +228,10 @@ impl Xmpp {
         if !self.session.logged_in {
             self.elsewhere = None;
         }
+        if self.session.ready {
+            self.lost_at = Some(self.wall);
+        }
+        self.doubted_until = None;
         self.session = Session::default();
         self.receipts.clear();
         self.fall_back();
@@ -225,18 +242,16 @@ impl Xmpp {
         }
     }
 
-    /// Back to what is on disk. Only what was sent stays known: looking for it begins no later than the disk's progress.
+    /// Back to what is on disk. Only what was sent stays known.
     fn fall_back(&mut self) {
         let sent = std::mem::take(&mut self.durable.unseen);
         self.durable = self.committed.clone();
-        for mut sent in sent {
-            if let Some(kept) = self.durable.unseen.iter_mut().find(|kept| kept.cid == sent.cid) {
-                kept.acked |= sent.acked;
-            } else {
-                sent.after = self.committed.archives.get(&sent.archive).and_then(|row| row.last.clone());
-                self.durable.unseen.push(sent);
-            }
+        let mut on_disk = std::mem::take(&mut self.durable.unseen);
+        for sent in &sent {
+            on_disk.retain(|kept| kept.cid != sent.cid);
         }
+        // What the disk alone knows was seen in what is now forgotten: it is older than the rest.
+        self.durable.unseen = on_disk.into_iter().chain(sent).collect();
     }
 
     fn on_signal(&mut self, signal: Signal) {
@@ -301,9 +316,9 @@ impl Machine for Xmpp {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let asked = self.session.asks.values().filter_map(|ask| ask.until).min();
-        let rooms = self.rooms.values().filter_map(|room| room.again_at).min();
+        let rooms = self.rooms.values().flat_map(|room| [room.again_at, room.echoes.ask_at()]).flatten().min();
         let awaited = self.session.awaited.as_ref().map(|(_, until)| *until);
-        [asked, rooms, self.confirm_at, awaited].into_iter().flatten().min()
+        [asked, rooms, self.confirm_at, self.doubted_until, awaited].into_iter().flatten().min()
     }
 }
 

@@ -41,7 +41,9 @@ impl Xmpp {
         if known || self.held.len() >= MAX_HELD {
             return;
         }
-        self.held.push_back(command);
+        // A row that is in doubt again is older than what was offered before it.
+        let at = self.held.partition_point(|held| held.outbox < id);
+        self.held.insert(at, command);
         self.pump();
     }
 
@@ -76,6 +78,7 @@ impl Xmpp {
         }
         // Whatever was held meanwhile comes after what waited before.
         keep.extend(std::mem::take(&mut self.held));
+        keep.make_contiguous().sort_by_key(|command| command.outbox);
         self.held = keep;
     }
 
@@ -122,6 +125,9 @@ impl Xmpp {
         if !matches!(command.what, CommandKind::Send { .. }) {
             return Turn::Go;
         }
+        if self.waits_for_doubted(command, &to) {
+            return Turn::Wait;
+        }
         let sync = self.session.syncs.get(&archive).cloned().unwrap_or_default();
         if command.maybe_sent && self.own_seen.contains(&command.cid) {
             return Turn::Known;
@@ -136,7 +142,7 @@ impl Xmpp {
             return Turn::Wait;
         }
         // The first message ever waits for the archive's first page, so that looking for it later has a beginning.
-        let begun = self.durable.archives.contains_key(&archive);
+        let begun = self.committed.archives.contains_key(&archive);
         if begun { Turn::Go } else { Turn::Wait }
     }
 
@@ -211,6 +217,7 @@ impl Xmpp {
         if self.recent.len() > RECENT {
             self.recent.pop_front();
         }
+        self.doubted.remove(&command.outbox);
         self.send(message, Some(row));
     }
 
@@ -238,7 +245,8 @@ impl Xmpp {
 
     fn note_unseen(&mut self, command: &Command, to: &str, room: bool) {
         let archive = if room { to.to_owned() } else { self.me.clone() };
-        let Some(row) = self.durable.archives.get(&archive) else { return };
+        // Looking for it begins no later than what is on disk.
+        let Some(row) = self.committed.archives.get(&archive) else { return };
         let (outbox, cid) = (command.outbox, command.cid);
         self.durable.unseen.retain(|unseen| unseen.cid != cid);
         let after = row.last.clone();

@@ -2,6 +2,7 @@
 //! thrown out.
 
 use super::durable::RoomRow;
+use super::echoes::Echoes;
 use super::session::About;
 use super::tag::{Tag, form};
 use super::xml::Element;
@@ -44,6 +45,8 @@ pub(super) struct Room {
     pub(super) occupants: BTreeMap<String, Occupant>,
     /// Rows that wait for our being there.
     joins: Vec<OutboxId>,
+    /// What we said and it has not echoed.
+    pub(super) echoes: Echoes,
     /// What to make of it, when it is new: title and whom to invite.
     pub(super) create: Option<(String, Vec<String>)>,
 }
@@ -61,11 +64,12 @@ impl Room {
     /// Rows are offered again on the next connection.
     pub(super) fn connection_lost(&mut self) {
         self.joins.clear();
+        self.echoes.forget();
         self.again_at = None;
     }
 
     pub(super) fn waits_for(&self, row: OutboxId) -> bool {
-        self.joins.contains(&row)
+        self.joins.contains(&row) || self.echoes.holds(row)
     }
 
     /// Nothing is being waited for.
@@ -282,6 +286,7 @@ impl Xmpp {
 
     /// The room is no longer wanted.
     pub(super) fn forget_room(&mut self, room: &str) {
+        self.echoes_unknown(room);
         self.rooms.remove(room);
         self.durable.rooms.remove(room);
         self.session.syncs.remove(room);
@@ -291,6 +296,7 @@ impl Xmpp {
 
     /// Out for a moment (the room restarted, its server is away).
     pub(super) fn on_away(&mut self, room: &str, seconds: u64) {
+        self.echoes_unknown(room);
         let again_at = self.in_time(seconds);
         if let Some(state) = self.rooms.get_mut(room) {
             (state.stand, state.again_at) = (Stand::Away, again_at);
@@ -322,8 +328,7 @@ impl Xmpp {
             let state = self.rooms.entry(room.clone()).or_default();
             if row.joined {
                 state.stand = Stand::Present;
-                let to = format!("{room}/{}", row.nick);
-                self.ask("get", Some(&to), Tag::new("ping", ns::PING), About::InRoom(room), 60);
+                self.ask_whether_in(&room);
             } else {
                 self.start_join(&room);
             }
@@ -331,7 +336,9 @@ impl Xmpp {
     }
 
     pub(super) fn on_self_ping(&mut self, room: &str, answer: &Element) {
-        if answer.attr("type") == Some("error") && errors::stanza_condition(answer).0 == "not-acceptable" {
+        if answer.attr("type") == Some("result") {
+            self.no_echo_comes(room);
+        } else if errors::stanza_condition(answer).0 == "not-acceptable" {
             self.on_away(room, 0);
             self.start_join(room);
         }

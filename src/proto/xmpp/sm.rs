@@ -6,7 +6,7 @@ use super::session::{About, Stage};
 use super::tag::Tag;
 use super::xml::Element;
 use super::{Xmpp, ns};
-use crate::model::{Event, MessageId, OutboxId};
+use crate::model::{MessageId, OutboxId};
 use crate::proto::{Frame, Output};
 use std::collections::VecDeque;
 
@@ -29,7 +29,7 @@ pub(super) struct Sent {
 }
 
 /// The outbox row a stanza carries out.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct SentRow {
     pub(super) outbox: OutboxId,
     pub(super) cid: MessageId,
@@ -40,6 +40,11 @@ pub(super) struct SentRow {
 impl Flight {
     pub(super) fn holds(&self, outbox: OutboxId) -> bool {
         self.queue.iter().any(|sent| sent.row.as_ref().is_some_and(|row| row.outbox == outbox))
+    }
+
+    /// The outbox rows that are out.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &SentRow> {
+        self.queue.iter().filter_map(|sent| sent.row.as_ref())
     }
 
     pub(super) fn largest(&self) -> usize {
@@ -110,7 +115,7 @@ impl Xmpp {
 
     fn on_row_acked(&mut self, row: SentRow) {
         if !row.settles {
-            return;
+            return self.await_echo(row);
         }
         if let Some(unseen) = self.durable.unseen.iter_mut().find(|unseen| unseen.cid == row.cid) {
             unseen.acked = true;
@@ -201,9 +206,6 @@ impl Xmpp {
         for room in self.durable.rooms.values_mut() {
             room.joined = false;
         }
-        let acked: Vec<OutboxId> = self.durable.unseen.iter().filter(|u| u.acked).map(|u| u.outbox).collect();
-        for outbox in acked {
-            self.event(Event::Unconfirmed(outbox));
-        }
+        self.doubt();
     }
 }

@@ -1,7 +1,7 @@
 //! What the user wants sent: kept, in order, once, and never silent about its fate.
 
 use super::*;
-use crate::model::{Amendment, Change, CommandTarget, Target};
+use crate::model::{Amendment, Change, CommandTarget, DeliveryMark, Target};
 use crate::model::{
     ConversationKind, ConversationUpdate, FeedKind, MessageId, MessageState, OutboxId, Position, SendFailure,
 };
@@ -153,21 +153,29 @@ async fn after_a_lost_connection_or_a_kill_rows_are_offered_again_and_say_that_t
 }
 
 #[tokio::test]
-async fn a_row_that_was_called_sent_can_become_uncertain_again_unless_the_server_named_it() {
+async fn a_row_that_was_called_sent_can_become_uncertain_again_unless_the_other_side_has_it() {
     let (f, conversation) = with_conversation().await;
     let (one, two) = (f.send(conversation, "one").await, f.send(conversation, "two").await);
+    let three = f.send(conversation, "three").await;
     f.take(10).await;
-    let unnamed = Outcome::Sent { conversation: None, server: None, at: Timestamp(T0 + 2_000) };
-    let named = Outcome::Sent { conversation: None, server: Some(server_ref("c1", 3)), at: Timestamp(T0 + 3_000) };
-    f.apply(vec![settled(one.outbox, unnamed.clone()), settled(two.outbox, named)]).await;
-    let place = f.store.message(one.message).await.unwrap().position;
-    f.apply(vec![Event::Unconfirmed(one.outbox), Event::Unconfirmed(two.outbox)]).await;
+    let at = Timestamp(T0 + 2_000);
+    let unnamed = Outcome::Sent { conversation: None, server: None, at };
+    let named = |id: &str, n| Outcome::Sent { conversation: None, server: Some(server_ref(id, n)), at };
+    let settle = [(&one, named("c1", 3)), (&two, unnamed.clone()), (&three, named("c1", 4))];
+    f.apply(settle.into_iter().map(|(row, outcome)| settled(row.outbox, outcome)).collect()).await;
+    let key = ConversationKey::server("c1");
+    let upto = Upto::Message(Target::Server(server_ref("c1", 3).id));
+    f.apply(vec![Event::Delivered(DeliveryMark { conversation: key, by: "bob".into(), upto })]).await;
+    let place = f.store.message(two.message).await.unwrap().position;
+    f.apply([&one, &two, &three].map(|row| Event::Unconfirmed(row.outbox)).to_vec()).await;
     let again = f.take(10).await;
-    assert_eq!(texts(&again), ["one"]);
-    assert!(again[0].maybe_sent);
-    f.apply(vec![settled(one.outbox, unnamed)]).await;
-    let message = f.store.message(one.message).await.unwrap();
+    assert_eq!(texts(&again), ["two", "three"]);
+    assert!(again.iter().all(|row| row.maybe_sent));
+    f.apply(vec![settled(two.outbox, unnamed), settled(three.outbox, named("c1", 9))]).await;
+    let message = f.store.message(two.message).await.unwrap();
     assert_eq!((message.state, message.position), (MessageState::Sent, place));
+    let message = f.store.message(three.message).await.unwrap();
+    assert_eq!((message.state, message.server_id), (MessageState::Sent, Some(server_ref("c1", 9).id)));
 }
 
 #[tokio::test]

@@ -81,6 +81,34 @@ fn a_live_message_during_catch_up_stands_once_and_the_next_catch_up_misses_nothi
 }
 
 #[test]
+fn a_catch_up_that_was_cut_off_is_not_taken_for_one_that_had_everything() {
+    let mut rig = Rig::online();
+    rig.server.bob_says("t0");
+    rig.flow();
+    rig.lose();
+    // The session goes on, but not all that was archived meanwhile is replayed in it.
+    for n in 1..=35 {
+        rig.server.archives(&format!("t{n}"));
+    }
+    rig.connect();
+    rig.flow();
+    rig.pass(2);
+    while !rig.disk.texts().contains(&"t3") {
+        assert!(rig.frame());
+        rig.cut();
+        rig.commit();
+    }
+    rig.lose();
+    rig.server.bob_says("t36");
+    rig.connect();
+    rig.run();
+    assert_eq!(rig.sent("<resume "), 2);
+    let mut texts: Vec<String> = rig.disk.texts().iter().map(|t| (*t).to_owned()).collect();
+    texts.sort_by_key(|t| t[1..].parse::<u32>().unwrap());
+    assert_eq!(texts, (0..=36).map(|n| format!("t{n}")).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_pruned_id_is_made_up_for_by_its_time() {
     let mut rig = filled(3);
     rig.connect();

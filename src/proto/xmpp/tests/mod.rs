@@ -266,6 +266,10 @@ impl Rig {
         if let Some((id, events, checkpoint)) = self.pending.take() {
             self.disk.apply(events, checkpoint);
             self.input(Input::Committed(id));
+            // The outbox rings when one of its rows has changed.
+            if self.ready {
+                self.offer();
+            }
         }
     }
 

@@ -55,6 +55,47 @@ fn an_own_message_to_a_room_is_settled_by_the_rooms_echo() {
 }
 
 #[test]
+fn a_message_that_no_room_echoes_is_looked_for_in_its_archive_and_fails_where_it_is_not_there() {
+    for (drops, fate) in [(false, RowState::Sent), (true, RowState::Failed("not_taken".into()))] {
+        let (mut rig, _) = in_room();
+        (rig.server.no_echo, rig.server.drops_speech) = (!drops, drops);
+        let what = CommandKind::Send { text: "hello".into(), reply_to: None, attachments: Vec::new() };
+        let row = rig.write(what, ROOM, ConversationKind::Group);
+        rig.flow();
+        assert_eq!(rig.state(row), RowState::Open, "neither sent nor failed is known yet");
+        rig.pass(6);
+        rig.run();
+        assert_eq!(rig.state(row), fate);
+        assert_eq!(rig.sent("<body>hello"), 1);
+        assert_eq!(rig.disk.messages.iter().filter(|m| m.text == "hello" && m.server.is_some()).count(), usize::from(!drops));
+    }
+}
+
+#[test]
+fn what_was_said_after_the_room_had_lost_us_goes_out_once_we_are_back() {
+    let (mut rig, _) = in_room();
+    rig.server.drops_speech = true;
+    let what = CommandKind::Send { text: "hello".into(), reply_to: None, attachments: Vec::new() };
+    let row = rig.write(what, ROOM, ConversationKind::Group);
+    rig.flow();
+    rig.server.drops_speech = false;
+    let pings = rig.sent("/alice'><ping");
+    rig.connected = false;
+    rig.pass(6);
+    rig.connected = true;
+    let ping = rig.server.got.iter().rev().find(|f| f.contains("/alice'><ping"));
+    assert_eq!((pings, ping.is_some()), (0, false), "it was kept from the server");
+    let id = rig.xmpp.session.asks.iter().find(|(_, ask)| ask.to.ends_with("/alice")).unwrap().0.clone();
+    rig.feed(&format!(
+        "<iq xmlns='jabber:client' type='error' id='{id}' from='{ROOM}/alice'><error type='cancel'>\
+         <not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+    ));
+    rig.run();
+    assert_eq!(rig.state(row), RowState::Sent);
+    assert_eq!(rig.server.room.len(), 1);
+}
+
+#[test]
 fn a_room_message_that_may_have_been_sent_is_looked_for_in_the_rooms_archive() {
     let (mut rig, _) = in_room();
     let what = CommandKind::Send { text: "hello".into(), reply_to: None, attachments: Vec::new() };

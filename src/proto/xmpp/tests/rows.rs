@@ -62,6 +62,79 @@ fn what_a_killed_server_forgot_is_unconfirmed_and_sent_again() {
 }
 
 #[test]
+fn what_the_archive_had_shown_and_a_killed_server_forgot_is_unconfirmed_and_sent_again_before_what_is_newer() {
+    let mut rig = Rig::online();
+    rig.server.bob_says("before");
+    rig.flow();
+    let row = rig.say("forgotten");
+    rig.run();
+    assert!(rig.disk.messages.iter().any(|m| m.text == "forgotten" && m.server.is_some()), "the archive showed it");
+    rig.lose();
+    rig.server.killed(1);
+    let newer = rig.say("newer");
+    rig.connect();
+    rig.run();
+    assert!(rig.disk.events.contains(&Event::Unconfirmed(row)));
+    assert_eq!((rig.state(row), rig.state(newer)), (RowState::Sent, RowState::Sent));
+    let texts: Vec<&str> = rig.server.archive.iter().map(|kept| kept.text.as_str()).collect();
+    assert_eq!(texts, ["before", "forgotten", "newer"]);
+}
+
+#[test]
+fn what_was_shown_is_doubted_also_when_the_daemon_was_killed_with_the_server_but_not_after_its_archive_may_have_expired() {
+    for (days, again) in [(0, 1), (2, 0)] {
+        let mut rig = Rig::online();
+        rig.server.bob_says("before");
+        let row = rig.say("forgotten");
+        rig.run();
+        rig.crash();
+        rig.server.killed(1);
+        rig.wall += days * 86_400_000;
+        rig.connect();
+        rig.run();
+        assert_eq!(rig.disk.events.contains(&Event::Unconfirmed(row)), again == 1);
+        assert_eq!(rig.server.archive.iter().filter(|kept| kept.text == "forgotten").count(), again);
+    }
+}
+
+#[test]
+fn what_the_other_side_has_or_what_is_long_past_is_beyond_doubt() {
+    for (delivered, passes) in [(true, 0), (false, 200)] {
+        let mut rig = Rig::online();
+        rig.server.bob_says("before");
+        let row = rig.say("hello");
+        rig.run();
+        if delivered {
+            let id = rig.disk.outbox[&row].command.cid;
+            rig.server.bob_sends("b9", &format!("<received xmlns='urn:xmpp:receipts' id='{id}'/>"), "");
+            rig.run();
+        }
+        rig.pass(passes);
+        rig.server.bob_says("later");
+        rig.flow();
+        rig.lose();
+        rig.server.killed(0);
+        rig.connect();
+        rig.run();
+        assert!(!rig.disk.events.contains(&Event::Unconfirmed(row)));
+        assert_eq!(rig.sent("<body>hello"), 1);
+    }
+}
+
+#[test]
+fn what_was_still_on_its_way_when_the_archive_was_asked_is_looked_for_again() {
+    let mut rig = Rig::online();
+    rig.say("first");
+    rig.flow();
+    rig.pass(3);
+    // The question is out; the next one follows it, and the answer cannot have it.
+    let row = rig.say("second");
+    rig.run();
+    let cid = rig.disk.outbox[&row].command.cid;
+    assert!(rig.disk.messages.iter().any(|m| m.own_id == Some(cid) && m.server.is_some()));
+}
+
+#[test]
 fn what_a_killed_server_kept_is_unconfirmed_until_seen_and_not_sent_again() {
     let mut rig = Rig::online();
     let row = rig.say("kept");

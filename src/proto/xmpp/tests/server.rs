@@ -34,6 +34,8 @@ struct Managed {
 pub(super) struct Server {
     pub(super) archive: Vec<Kept>,
     pub(super) room: Vec<Kept>,
+    /// What was in the archive before the process was killed.
+    pub(super) forgotten: Vec<Kept>,
     pub(super) page_cap: usize,
     /// Ids below this index of the archive are pruned: unknown to `after`.
     pub(super) pruned: usize,
@@ -41,6 +43,10 @@ pub(super) struct Server {
     pub(super) drops_resume: bool,
     pub(super) no_sm: bool,
     pub(super) no_mam: bool,
+    /// The room takes messages to its archive and echoes none.
+    pub(super) no_echo: bool,
+    /// The room drops what is said.
+    pub(super) drops_speech: bool,
     pub(super) roster: String,
     pub(super) bookmarks: String,
     /// Everything the client sent, in order.
@@ -88,7 +94,7 @@ impl Server {
         self.session = None;
         self.in_room = false;
         let keep = self.archive.len().saturating_sub(forgets);
-        self.archive.truncate(keep);
+        self.forgotten.extend(self.archive.drain(keep..));
     }
 
     /// A stanza to the client, kept until it is acknowledged.
@@ -114,6 +120,15 @@ impl Server {
         let id = self.name("a");
         self.archive.push(Kept { id: id.clone(), xml, at: self.clock, text: text.into(), own: own.into() });
         id
+    }
+
+    /// Bob says something that only the archive gets.
+    pub(super) fn archives(&mut self, text: &str) {
+        let own = self.name("b");
+        let xml = format!(
+            "<message xmlns='jabber:client' from='{BOB}/d' to='{ME}' type='chat' id='{own}'><body>{text}</body></message>"
+        );
+        self.keep(xml, text, &own);
     }
 
     /// Bob says something.
@@ -144,7 +159,7 @@ impl Server {
         let id = self.name("m");
         let kept = Kept { id: id.clone(), xml: make(""), at: self.clock, text: text.into(), own: own.into() };
         self.room.push(kept);
-        if self.in_room {
+        if self.in_room && !self.no_echo {
             self.push(make(&format!("<stanza-id xmlns='urn:xmpp:sid:0' by='{ROOM}' id='{id}'/>")));
         }
         id
@@ -243,6 +258,9 @@ impl Server {
                 let body = child_text(e, "body", ns::CLIENT).unwrap_or_default();
                 let inner = inner_of(frame);
                 let nick = "alice";
+                if self.drops_speech {
+                    return;
+                }
                 self.room_says(nick, e.attr("id").unwrap(), &inner, &body);
             }
             ("message", _) if e.attr("to").is_some() => {

@@ -13,7 +13,8 @@ enum Act {
     Commit,
     Lose,
     Crash,
-    KillServer,
+    /// It forgets so many of its last messages.
+    KillServer(u8),
     Wait(u8),
     Connect,
 }
@@ -27,7 +28,7 @@ fn act() -> impl Strategy<Value = Act> {
         5 => Just(Act::Commit),
         2 => Just(Act::Lose),
         1 => Just(Act::Crash),
-        1 => Just(Act::KillServer),
+        1 => (0..4u8).prop_map(Act::KillServer),
         1 => (0..5u8).prop_map(Act::Wait),
         4 => Just(Act::Connect),
     ]
@@ -54,9 +55,9 @@ fn play(rig: &mut Rig, acts: &[Act]) {
             Act::Commit => rig.commit(),
             Act::Lose => rig.lose(),
             Act::Crash => rig.crash(),
-            Act::KillServer => {
+            Act::KillServer(forgets) => {
                 rig.lose();
-                rig.server.killed(0);
+                rig.server.killed(usize::from(*forgets));
             }
             Act::Wait(seconds) => rig.pass(u64::from(*seconds)),
             Act::Connect => {
@@ -69,7 +70,15 @@ fn play(rig: &mut Rig, acts: &[Act]) {
 }
 
 fn judge(rig: &Rig) {
-    let mut here: Vec<&str> = rig.disk.messages.iter().filter(|m| !m.outgoing).map(|m| m.text.as_str()).collect();
+    // What a killed server forgot may be here, at most once.
+    let forgotten = |text: &str| rig.server.forgotten.iter().any(|kept| kept.text == text);
+    let mut all: Vec<&str> = rig.disk.messages.iter().filter(|m| !m.outgoing).map(|m| m.text.as_str()).collect();
+    all.sort_unstable();
+    let mut here = all.clone();
+    here.retain(|text| !forgotten(text));
+    let count = all.len();
+    all.dedup();
+    assert_eq!(all.len(), count, "no message stands twice here");
     let mut there: Vec<&str> =
         rig.server.archive.iter().filter(|kept| kept.text.starts_with("bob")).map(|kept| kept.text.as_str()).collect();
     here.sort_unstable();
