@@ -7,7 +7,7 @@ use crate::person::Person;
 use crate::proxy::Proxy;
 use crate::server::{Kind, Server, Setup, pause};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use wakeful::model::{AccountState, Message, MessageState};
@@ -56,7 +56,13 @@ fn storm(
 fn archived(server: &Server) -> BTreeMap<String, usize> {
     let mut reader = Person::login_as(server, "alice", "reader");
     let mut texts = BTreeMap::new();
+    let mut ids = BTreeSet::new();
     for message in reader.archive(None) {
+        // Where two pages meet, a message may be in both.
+        if !ids.insert(message["id"].to_string()) {
+            eprintln!("{} came in two pages of the archive", message["body"]);
+            continue;
+        }
         if let Some(body) = message["body"].as_str().filter(|body| !body.is_empty()) {
             *texts.entry(body.to_owned()).or_default() += 1;
         }

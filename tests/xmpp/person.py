@@ -39,6 +39,7 @@ class Person(slixmpp.ClientXMPP):
         self.add_event_handler("carbon_received", self.on_carbon)
         self.add_event_handler("carbon_sent", self.on_carbon)
         self.add_event_handler("presence", self.on_presence)
+        self.add_event_handler("groupchat_presence", self.on_presence)
         # Requests are answered by the test, not by the library.
         self.roster.auto_authorize, self.roster.auto_subscribe = None, False
         self.add_event_handler("failed_all_auth", lambda _: tell("online", error="login failed"))

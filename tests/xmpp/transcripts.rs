@@ -33,6 +33,8 @@ enum Step {
     Closed,
     /// The program was killed and started again from its disk.
     Restarted,
+    /// So many milliseconds passed in silence.
+    Waited(u64),
     /// The user's wish, with the row's number.
     Say(i64, String),
     Join(i64, String),
@@ -71,6 +73,11 @@ impl Player {
         match step {
             Step::Opened => self.input(Input::Opened { at }),
             Step::Closed => self.input(Input::Closed(None)),
+            Step::Waited(ms) => {
+                self.now += Duration::from_millis(*ms);
+                self.xmpp.handle_timeout(self.now);
+                self.drain();
+            }
             Step::Restarted => self.xmpp = machine(&self.disk, self.ticks),
             Step::Heard(text) => self.input(Input::Frame(Frame::received(text, at))),
             Step::Say(row, text) => {
@@ -102,6 +109,10 @@ impl Player {
 
     fn input(&mut self, input: Input) {
         self.xmpp.handle_input(self.now, input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
         while let Some(output) = self.xmpp.poll_output() {
             match output {
                 Output::Transmit(Frame { body: FrameBody::Text(text), .. }) => self.said.push_back(text.to_string()),
@@ -230,7 +241,10 @@ impl Recorder {
                 Ok(Some(Ok(_))) => {}
                 Ok(other) => panic!("{what}: the connection ended: {other:?}"),
                 Err(_) if done(&self.player) => return,
-                Err(_) => assert!(clock() < end, "{what}: waited in vain; {:?}", self.player.heard()),
+                Err(_) => {
+                    assert!(clock() < end, "{what}: waited in vain; {:?}", self.player.heard());
+                    self.step(Step::Waited(2_000));
+                }
             }
         }
     }

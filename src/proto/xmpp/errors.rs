@@ -69,6 +69,11 @@ pub(super) fn stanza_condition(stanza: &Element) -> (String, Option<String>) {
     error.map_or_else(|| ("undefined-condition".into(), None), |error| condition(error, ns::STANZA_ERROR))
 }
 
+/// The condition says that it may work later (RFC 6120, 8.3.3).
+pub(super) fn is_passing(condition: &str) -> bool {
+    ["internal-server-error", "resource-constraint", "remote-server-timeout", "recipient-unavailable"].contains(&condition)
+}
+
 /// Why a row of ours will never be delivered, from a stanza of type `error`.
 pub(super) fn send_failure(stanza: &Element) -> SendFailure {
     let (name, text) = stanza_condition(stanza);

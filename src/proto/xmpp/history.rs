@@ -41,8 +41,13 @@ impl Xmpp {
         self.session.awaited = id.zip(self.in_time(1));
     }
 
-    /// What was awaited has not come: the archive has it.
+    /// What was awaited has not come: the archive has it. An archive that failed is asked again.
     pub(super) fn on_archive_time(&mut self, now: Instant) {
+        let due = |sync: &Sync| sync.again_at.is_some_and(|at| at <= now);
+        let failed: Vec<_> = self.session.syncs.iter().filter(|(_, s)| due(s)).map(|(jid, _)| jid.clone()).collect();
+        for archive in failed {
+            self.sync(&archive);
+        }
         if self.session.awaited.take_if(|(_, until)| *until <= now).is_some() {
             self.sync(&self.me.clone());
         }

@@ -318,7 +318,8 @@ impl Machine for Xmpp {
         let asked = self.session.asks.values().filter_map(|ask| ask.until).min();
         let rooms = self.rooms.values().flat_map(|room| [room.again_at, room.echoes.ask_at()]).flatten().min();
         let awaited = self.session.awaited.as_ref().map(|(_, until)| *until);
-        [asked, rooms, self.confirm_at, self.doubted_until, awaited].into_iter().flatten().min()
+        let archives = self.session.syncs.values().filter_map(|sync| sync.again_at).min();
+        [asked, rooms, archives, self.confirm_at, self.doubted_until, awaited].into_iter().flatten().min()
     }
 }
 

@@ -30,6 +30,26 @@ fn a_row_that_may_have_been_sent_waits_for_the_archive_and_is_not_sent_twice() {
 }
 
 #[test]
+fn an_archive_that_fails_for_a_while_after_the_servers_start_doubles_nothing_and_one_that_fails_for_ever_blocks_nothing() {
+    for (failures, copies) in [(4, 1), (usize::MAX, 2)] {
+        let mut rig = Rig::online();
+        rig.server.bob_says("before");
+        rig.flow();
+        let row = rig.say("once");
+        rig.crash();
+        rig.server.killed(0);
+        rig.server.mam_fails = failures;
+        rig.connect();
+        for _ in 0..12 {
+            rig.run();
+        }
+        assert_eq!(rig.state(row), RowState::Sent);
+        assert_eq!(rig.server.archive.iter().filter(|kept| kept.text == "once").count(), copies);
+        assert_eq!(rig.disk.events.iter().filter(|e| **e == Event::CaughtUp).count(), 2);
+    }
+}
+
+#[test]
 fn a_row_that_the_server_never_got_is_sent_after_the_archive_said_so() {
     let mut rig = Rig::online();
     rig.connected = false;

@@ -43,6 +43,8 @@ pub(super) struct Server {
     pub(super) drops_resume: bool,
     pub(super) no_sm: bool,
     pub(super) no_mam: bool,
+    /// So many questions to the archive are answered by an error of the server's.
+    pub(super) mam_fails: usize,
     /// The room takes messages to its archive and echoes none.
     pub(super) no_echo: bool,
     /// The room drops what is said.
@@ -329,6 +331,10 @@ impl Server {
     }
 
     fn mam(&mut self, query: &Element, id: &str, to: Option<&str>) {
+        if self.mam_fails > 0 {
+            self.mam_fails -= 1;
+            return self.error(id, &to.map(|to| format!(" from='{to}'")).unwrap_or_default(), "internal-server-error");
+        }
         let queryid = query.attr("queryid").unwrap();
         let set = child(query, "set", ns::RSM).unwrap();
         let max: usize = child_text(set, "max", ns::RSM).unwrap().parse().unwrap();
@@ -373,8 +379,11 @@ impl Server {
     }
 
     fn not_found(&mut self, id: &str, from: &str) {
-        let error =
-            Tag::plain("error").attr("type", "cancel").child(Tag::new("item-not-found", ns::STANZA_ERROR)).xml();
+        self.error(id, from, "item-not-found");
+    }
+
+    fn error(&mut self, id: &str, from: &str, condition: &'static str) {
+        let error = Tag::plain("error").attr("type", "cancel").child(Tag::new(condition, ns::STANZA_ERROR)).xml();
         self.push(format!("<iq xmlns='jabber:client' type='error' id='{id}'{from}>{error}</iq>"));
     }
 }
