@@ -78,7 +78,8 @@ impl Bare {
         bare.until("<success").await;
         bare.say(open).await;
         bare.until("features").await;
-        bare.say("<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>").await;
+        bare.say("<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+            .await;
         bare.until("<jid>").await;
         let (mut after, mut count) = (after.to_owned(), 0);
         loop {
@@ -176,7 +177,8 @@ both!(figures_of_reconnecting, |kind| {
         }
         let begin = clock();
         let end = begin + Duration::from_secs(10);
-        let online = |client: &Client| client.status().connects > connects && client.status().state == AccountState::Online;
+        let online =
+            |client: &Client| client.status().connects > connects && client.status().state == AccountState::Online;
         while !online(&client) {
             assert!(clock() < end, "{:?}", client.status());
             std::thread::yield_now();
@@ -185,7 +187,10 @@ both!(figures_of_reconnecting, |kind| {
         client.wait_caught_up();
     }
     times.sort();
-    eprintln!("{kind:?}, from the new connection to resumed and proven, 200 times: p50 {:.1?}, p99 {:.1?}", times[100], times[198]);
+    eprintln!(
+        "{kind:?}, from the new connection to resumed and proven, 200 times: p50 {:.1?}, p99 {:.1?}",
+        times[100], times[198]
+    );
 });
 
 both!(figures_of_memory, |kind| {
@@ -226,7 +231,9 @@ both!(figures_of_memory, |kind| {
         bob.send_many("alice@localhost", &format!("c{count}-"), count);
         let mut reader = Person::login_as(&server, "alice", "reader");
         let last = format!("c{count}-{}", count - 1);
-        eventually("archived", || reader.archive(None).last().is_some_and(|m| m["body"] == last.as_str()).then_some(()));
+        eventually("archived", || {
+            reader.archive(None).last().is_some_and(|m| m["body"] == last.as_str()).then_some(())
+        });
         let daemon = home.daemon();
         let (mut most, begin) = (0, clock());
         loop {
@@ -238,6 +245,9 @@ both!(figures_of_memory, |kind| {
             pause(5);
         }
         daemon.stop();
-        eprintln!("{kind:?}: Anonymous at most {most} KiB while {count} archived messages came in, with {} accounts", ACCOUNTS + 1);
+        eprintln!(
+            "{kind:?}: Anonymous at most {most} KiB while {count} archived messages came in, with {} accounts",
+            ACCOUNTS + 1
+        );
     }
 });

@@ -248,5 +248,8 @@ fn a_node_of_two_is_killed_and_we_come_back_on_the_other() {
     client.wait_done(row);
     let mut got = archived(&first);
     got.retain(|text, _| text.starts_with("from"));
-    assert_eq!(got.into_iter().collect::<Vec<_>>(), [("from the first node".into(), 1), ("from the second node".into(), 1)]);
+    assert_eq!(
+        got.into_iter().collect::<Vec<_>>(),
+        [("from the first node".into(), 1), ("from the second node".into(), 1)]
+    );
 }

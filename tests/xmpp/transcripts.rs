@@ -99,11 +99,17 @@ impl Player {
         self.input(Input::Committed(batch));
     }
 
-    fn command(&mut self, row: i64, what: CommandKind, to: Option<ConversationKey>, kind: ConversationKind, at: Timestamp) {
+    fn command(
+        &mut self,
+        row: i64,
+        what: CommandKind,
+        to: Option<ConversationKey>,
+        kind: ConversationKind,
+        at: Timestamp,
+    ) {
         let cid = MessageId::new(1_800_000_000_000, &[u8::try_from(row).unwrap(); 10]);
         let (outbox, maybe_sent, written_at) = (OutboxId(row), false, at);
-        let command =
-            Command { outbox, cid, conversation: to, conversation_kind: kind, what, maybe_sent, written_at };
+        let command = Command { outbox, cid, conversation: to, conversation_kind: kind, what, maybe_sent, written_at };
         self.input(Input::Command(Box::new(command)));
     }
 
@@ -133,7 +139,8 @@ impl Player {
     /// Texts that came in, as the store would keep them: what the server named once stands once.
     fn heard(&self) -> Vec<String> {
         let mut names = Vec::new();
-        let arrivals = self.events.iter().filter_map(|event| if let Event::Message(m) = event { Some(m) } else { None });
+        let arrivals =
+            self.events.iter().filter_map(|event| if let Event::Message(m) = event { Some(m) } else { None });
         let first = arrivals.filter(|m| !m.outgoing && m.server.is_some()).filter(|m| {
             let new = !names.contains(&m.server);
             names.push(m.server.clone());

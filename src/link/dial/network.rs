@@ -77,7 +77,7 @@ impl Steps {
             match self.dial_url(&url, endpoint).await {
                 Err(error @ (DialError::Unreachable(_) | DialError::Refused(_))) => {
                     first.get_or_insert(error);
-                },
+                }
                 done => return done,
             }
         }

@@ -67,6 +67,9 @@ pub(super) struct Query {
     lo: Option<(String, i64)>,
     hi: Option<(String, i64)>,
     ids: Vec<String>,
+    /// What came since the last batch was cut, and the id before it.
+    part: Option<(String, i64)>,
+    part_after: Option<String>,
 }
 
 fn edge(end: Option<&(String, i64)>) -> Option<SpanEdge> {
@@ -149,7 +152,9 @@ impl Xmpp {
         let archive = archive.to_owned();
         let row = self.durable.archives.get(&archive).filter(|row| purpose == Purpose::CatchUp && row.last == after);
         let floor = row.map(|row| row.at);
-        let query = Query { archive, purpose, after, by_time, floor, lo: None, hi: None, ids: Vec::new() };
+        let part_after = after.clone().filter(|_| !by_time);
+        let (lo, hi, part, ids) = (None, None, None, Vec::new());
+        let query = Query { archive, purpose, after, by_time, floor, lo, hi, ids, part, part_after };
         self.session.queries.insert(queryid, query);
     }
 
@@ -188,6 +193,7 @@ impl Xmpp {
             at = live.map_or_else(|| stanzas::not_before(at, floor), |(_, at)| Timestamp(*at));
             let end = (id.to_owned(), at.ms());
             query.lo.get_or_insert_with(|| end.clone());
+            query.part.get_or_insert_with(|| end.clone());
             query.hi = Some(end);
             query.ids.push(id.to_owned());
             if query.purpose == Purpose::Newest {
@@ -198,6 +204,7 @@ impl Xmpp {
     }
 
     pub(super) fn on_archive_answer(&mut self, queryid: &str, answer: &Element) {
+        self.say_parts();
         let Some(mut query) = self.session.queries.remove(queryid) else { return };
         let Some(fin) = iq::payload(answer, "fin", ns::MAM) else { return self.on_archive_error(&query, answer) };
         let complete = matches!(fin.attr("complete"), Some("true" | "1"));
@@ -242,6 +249,23 @@ impl Xmpp {
             at_end,
         };
         self.event(Event::Span(span));
+    }
+
+    /// Pages under way: what each batch brings of them follows directly on what the batch before it brought, whatever their
+    /// stamps say.
+    pub(super) fn say_parts(&mut self) {
+        let mut parts = Vec::new();
+        for query in self.session.queries.values_mut().filter(|query| query.purpose == Purpose::CatchUp) {
+            let (Some(lo), Some(hi)) = (query.part.take(), query.hi.clone()) else { continue };
+            let after = query.part_after.replace(hi.0.clone());
+            parts.push((query.archive.clone(), lo, hi, after));
+        }
+        for (archive, lo, hi, after) in parts {
+            let conversation = self.archive_conversation(&archive);
+            let (lo, hi) = (edge(Some(&lo)), edge(Some(&hi)));
+            let span = Span { archive, conversation, lo, hi, after, before: None, at_start: false, at_end: false };
+            self.event(Event::Span(span));
+        }
     }
 
     fn note_last(&mut self, query: &Query) {

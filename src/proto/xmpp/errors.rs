@@ -71,7 +71,8 @@ pub(super) fn stanza_condition(stanza: &Element) -> (String, Option<String>) {
 
 /// The condition says that it may work later (RFC 6120, 8.3.3).
 pub(super) fn is_passing(condition: &str) -> bool {
-    ["internal-server-error", "resource-constraint", "remote-server-timeout", "recipient-unavailable"].contains(&condition)
+    ["internal-server-error", "resource-constraint", "remote-server-timeout", "recipient-unavailable"]
+        .contains(&condition)
 }
 
 /// Why a row of ours will never be delivered, from a stanza of type `error`.

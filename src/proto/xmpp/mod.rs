@@ -191,6 +191,7 @@ impl Xmpp {
     /// The batch ends here: its checkpoint is the progress as of now.
     fn on_cut(&mut self, batch: BatchId) {
         self.age_fresh();
+        self.say_parts();
         let base = self.cuts.back().map_or(&self.committed, |(_, durable, _)| durable);
         let rows = self.durable.changed_since(base);
         let receipts = std::mem::take(&mut self.receipts);

@@ -109,6 +109,39 @@ fn a_catch_up_that_was_cut_off_is_not_taken_for_one_that_had_everything() {
 }
 
 #[test]
+fn every_batch_of_a_page_says_what_it_follows_on() {
+    let mut rig = Rig::online();
+    rig.server.bob_says("t0");
+    rig.flow();
+    rig.lose();
+    rig.server.killed(0);
+    for n in 1..=35 {
+        rig.server.bob_says(&format!("t{n}"));
+    }
+    rig.connect();
+    let before = rig.disk.batches.len();
+    for step in 0..200 {
+        rig.frame();
+        if step % 3 == 0 {
+            rig.cut();
+            rig.commit();
+        }
+    }
+    rig.run();
+    let mut last = rig.server.archive[0].id.clone();
+    for batch in &rig.disk.batches[before..] {
+        let id = |m: &Arrival| m.server.as_ref().unwrap().id.rsplit('/').next().unwrap().to_owned();
+        let ids: Vec<String> =
+            batch.iter().filter_map(|e| if let Event::Message(m) = e { Some(id(m)) } else { None }).collect();
+        let Some(first) = ids.first() else { continue };
+        let span = batch.iter().find_map(|e| if let Event::Span(span) = e { Some(span) } else { None }).unwrap();
+        assert_eq!((&span.lo.as_ref().unwrap().id, span.after.as_ref()), (first, Some(&last)));
+        last = ids.last().unwrap().clone();
+    }
+    assert_eq!(last, rig.server.archive.last().unwrap().id);
+}
+
+#[test]
 fn a_pruned_id_is_made_up_for_by_its_time() {
     let mut rig = filled(3);
     rig.connect();

@@ -27,6 +27,8 @@ struct Disk {
     rows: BTreeMap<String, Vec<u8>>,
     pub(super) messages: Vec<Arrival>,
     pub(super) events: Vec<Event>,
+    /// The same, batch by batch.
+    pub(super) batches: Vec<Vec<Event>>,
     pub(super) outbox: BTreeMap<OutboxId, Row>,
 }
 
@@ -45,6 +47,7 @@ enum RowState {
 
 impl Disk {
     fn apply(&mut self, events: Vec<Event>, checkpoint: Checkpoint) {
+        self.batches.push(events.clone());
         for event in events {
             match &event {
                 Event::Message(arrival) => self.message(arrival),

@@ -67,7 +67,10 @@ fn a_message_that_no_room_echoes_is_looked_for_in_its_archive_and_fails_where_it
         rig.run();
         assert_eq!(rig.state(row), fate);
         assert_eq!(rig.sent("<body>hello"), 1);
-        assert_eq!(rig.disk.messages.iter().filter(|m| m.text == "hello" && m.server.is_some()).count(), usize::from(!drops));
+        assert_eq!(
+            rig.disk.messages.iter().filter(|m| m.text == "hello" && m.server.is_some()).count(),
+            usize::from(!drops)
+        );
     }
 }
 

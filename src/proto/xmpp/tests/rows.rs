@@ -30,7 +30,8 @@ fn a_row_that_may_have_been_sent_waits_for_the_archive_and_is_not_sent_twice() {
 }
 
 #[test]
-fn an_archive_that_fails_for_a_while_after_the_servers_start_doubles_nothing_and_one_that_fails_for_ever_blocks_nothing() {
+fn an_archive_that_fails_for_a_while_after_the_servers_start_doubles_nothing_and_one_that_fails_for_ever_blocks_nothing()
+ {
     for (failures, copies) in [(4, 1), (usize::MAX, 2)] {
         let mut rig = Rig::online();
         rig.server.bob_says("before");
@@ -101,7 +102,8 @@ fn what_the_archive_had_shown_and_a_killed_server_forgot_is_unconfirmed_and_sent
 }
 
 #[test]
-fn what_was_shown_is_doubted_also_when_the_daemon_was_killed_with_the_server_but_not_after_its_archive_may_have_expired() {
+fn what_was_shown_is_doubted_also_when_the_daemon_was_killed_with_the_server_but_not_after_its_archive_may_have_expired()
+ {
     for (days, again) in [(0, 1), (2, 0)] {
         let mut rig = Rig::online();
         rig.server.bob_says("before");
