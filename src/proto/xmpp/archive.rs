@@ -386,19 +386,4 @@ impl Xmpp {
             self.consider_caught_up();
         }
     }
-
-    /// Everything that was missed is here: say so, once a connection.
-    pub(super) fn consider_caught_up(&mut self) {
-        if self.session.caught_up || !self.session.fenced || !self.session.newest_here {
-            return;
-        }
-        let settled = |archive: &str| {
-            self.session.syncs.get(archive).is_some_and(|sync| (sync.synced && !sync.running) || sync.unavailable)
-        };
-        let rooms = self.rooms.iter().all(|(room, state)| state.settled() && (!state.joined() || settled(room)));
-        if settled(&self.me) && rooms && self.session.rooms_known {
-            self.session.caught_up = true;
-            self.event(Event::CaughtUp);
-        }
-    }
 }

@@ -1,8 +1,8 @@
-//! Archives after a resumption, of one's own sent messages, and of older history on demand.
+//! Archives after a resumption, of one's own sent messages, of older history on demand, and when all of them are here.
 
 use super::archive::{Purpose, Sync};
 use super::{Xmpp, jid};
-use crate::model::FetchHole;
+use crate::model::{Event, FetchHole};
 use std::time::Instant;
 
 /// Pages of older history that may be on their way at once.
@@ -70,6 +70,21 @@ impl Xmpp {
         let waiting = self.durable.unseen.iter().any(|unseen| unseen.acked && unseen.archive == me);
         if waiting && self.session.syncs.get(&me).is_some_and(|sync| sync.synced) {
             self.sync(&me);
+        }
+    }
+
+    /// Everything that was missed is here: say so, once a connection.
+    pub(super) fn consider_caught_up(&mut self) {
+        if self.session.caught_up || !self.session.fenced || !self.session.newest_here {
+            return;
+        }
+        let settled = |archive: &str| {
+            self.session.syncs.get(archive).is_some_and(|sync| (sync.synced && !sync.running) || sync.unavailable)
+        };
+        let rooms = self.rooms.iter().all(|(room, state)| state.settled() && (!state.joined() || settled(room)));
+        if settled(&self.me) && rooms && self.session.rooms_known {
+            self.session.caught_up = true;
+            self.event(Event::CaughtUp);
         }
     }
 }
