@@ -83,7 +83,7 @@ async fn serve(global: &Global, config: Config, environment: Environment) -> any
             paths: global.paths.clone(),
             config,
             dialer: daemon::network(),
-            desktop: notify::desktop(&entropy),
+            desktop: notify::desktop(&entropy, super::service::icon()),
             launcher: launcher(environment.unit),
             secrets: secrets.clone(),
             clock: clock.clone(),

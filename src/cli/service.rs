@@ -112,6 +112,15 @@ pub(super) fn health(global: &Global) -> super::doctor::Check {
     }
 }
 
+/// Our icon's file, where `install` has put it.
+pub(super) fn icon() -> Option<PathBuf> {
+    native::extras()
+        .ok()?
+        .into_iter()
+        .map(|(file, _)| file)
+        .find(|file| file.extension().is_some_and(|extension| extension == "svg") && file.exists())
+}
+
 fn install(global: &Global, no_start: bool) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("finding our own program")?;
     let file = native::file()?;

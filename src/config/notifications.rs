@@ -44,6 +44,8 @@ pub struct Rule {
     pub mentions_only: Option<bool>,
     /// How much a banner shows.
     pub preview: Option<Preview>,
+    /// A PNG file, at most 512 KiB and 1,024 pixels on each side, to show with its banners.
+    pub picture: Option<std::path::PathBuf>,
 }
 
 /// How much a banner shows.

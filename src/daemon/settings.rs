@@ -71,7 +71,12 @@ pub(super) fn keep(config: &Config) -> super::upkeep::Keep {
 }
 
 fn differs(rule: &Rule) -> notify::Override {
-    notify::Override { mute: rule.mute, mentions_only: rule.mentions_only, privacy: rule.preview.map(privacy) }
+    notify::Override {
+        mute: rule.mute,
+        mentions_only: rule.mentions_only,
+        privacy: rule.preview.map(privacy),
+        picture: rule.picture.clone(),
+    }
 }
 
 fn privacy(preview: Preview) -> notify::Privacy {

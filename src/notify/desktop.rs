@@ -74,6 +74,8 @@ pub struct Notice {
     pub urgency: Urgency,
     /// Name of a sound in the desktop's theme; `None`: no sound, whatever the theme says.
     pub sound: Option<String>,
+    /// A picture's file, in place of our icon.
+    pub picture: Option<std::path::PathBuf>,
     /// `im.received` and the like (specification, table 2).
     pub category: String,
 }

@@ -12,6 +12,7 @@ mod linux;
 mod notifier;
 mod observed;
 mod open;
+mod picture;
 mod portable;
 pub mod rules;
 mod settings;
@@ -69,16 +70,20 @@ pub fn spawn(parts: NotifyParts) -> JoinHandle<()> {
 }
 
 /// The desktop's own notification server, which need not be there yet: over D-Bus on Linux, notify-rust elsewhere.
-/// Must be called within a runtime.
+/// `icon`: a file to show where there is no other picture; some servers find none by its name alone. Must be called
+/// within a runtime.
 #[must_use]
-pub fn desktop(entropy: &Entropy) -> Box<dyn Desktop> {
+pub fn desktop(entropy: &Entropy, icon: Option<std::path::PathBuf>) -> Box<dyn Desktop> {
     #[cfg(target_os = "linux")]
     {
         let _: &Entropy = entropy;
-        Box::new(Linux::start(None))
+        Box::new(Linux::start(None).with_icon(icon))
     }
     #[cfg(not(target_os = "linux"))]
-    Box::new(Portable::new(entropy))
+    {
+        let _: Option<std::path::PathBuf> = icon;
+        Box::new(Portable::new(entropy))
+    }
 }
 
 /// Which notification server answers, by name and version.

@@ -38,16 +38,16 @@ pub(super) fn activation(app: &str, action: Option<&str>, target: &Target, token
     let what = match action {
         _ if conversation.is_empty() => Opening::Front,
         Some(action) => Opening::Action(action.to_owned(), conversation.clone()),
-        None => Opening::Uri(format!("wakeful://{}/{conversation}?message={message}", percent(account))),
+        None => Opening::Uri(format!("wakeful://{}/{conversation}?message={message}", percent(account, b""))),
     };
     Activation { app: app.to_owned(), what, token }
 }
 
-/// Percent-encoded where a URI's host would read it otherwise (RFC 3986, "unreserved").
-fn percent(text: &str) -> String {
+/// Percent-encoded but for what RFC 3986 calls "unreserved", and `also`.
+pub(super) fn percent(text: &str, also: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || also.contains(&byte) {
             out.push(char::from(byte));
         } else {
             out.push_str(&format!("%{byte:02X}"));

@@ -76,6 +76,8 @@ pub struct Override {
     pub mentions_only: Option<bool>,
     /// Hidden text.
     pub privacy: Option<Privacy>,
+    /// A PNG file to show in place of our icon.
+    pub picture: Option<std::path::PathBuf>,
 }
 
 /// When a banner hides who wrote what.

@@ -65,6 +65,7 @@ pub(super) fn render(note: &Note, can: Capabilities, sound: Option<&str>, replac
         actions: if can.actions { actions(note, can) } else { Vec::new() },
         urgency: note.urgency,
         sound: sound.filter(|_| !note.silent).map(str::to_owned),
+        picture: note.picture.clone(),
         category: "im.received".into(),
     }
 }

@@ -25,6 +25,7 @@ fn note(title: &str, lines: &[(Option<&str>, &str)]) -> Note {
         conversations: 1,
         conversation: Some(ConversationId::new(1, &[0; 10])),
         hidden: false,
+        picture: None,
         openable: true,
         silent: false,
         urgency: Urgency::Normal,

@@ -18,6 +18,7 @@ fn notice(summary: &str) -> Notice {
         urgency: Urgency::Normal,
         sound: Some("message-new-instant".into()),
         category: "im.received".into(),
+        picture: None,
     }
 }
 
@@ -75,10 +76,13 @@ async fn a_notice_goes_out_with_every_argument_and_is_replaced_and_closed() {
     ];
     assert_eq!(hints, expected);
 
-    let silent = Notice { replaces: 1, sound: None, urgency: Urgency::Low, ..notice("Team") };
+    assert!(!seen.hints.contains_key("image-path"));
+    let picture = Some("/srv/p 1/ü.png".into());
+    let silent = Notice { picture, replaces: 1, sound: None, urgency: Urgency::Low, ..notice("Team") };
     assert_eq!(linux.notify(silent).await.unwrap().id, 1);
     let seen = monitor.notify(2).await;
     assert_eq!(seen.replaces, 1);
+    assert_eq!(seen.hints["image-path"], "file:///srv/p%201/%C3%BC.png");
     assert_eq!(seen.hints.get("suppress-sound").map(String::as_str), Some("true"));
     assert_eq!(seen.hints.get("urgency").map(String::as_str), Some("0"));
 

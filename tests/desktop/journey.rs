@@ -246,6 +246,27 @@ async fn a_locked_screen_hides_and_the_desktops_do_not_disturb_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversations_picture_is_shown_if_it_is_small_and_nothing_is_hidden() {
+    let dir = tempfile::tempdir().unwrap();
+    let header = |side: u32| [&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..], &side.to_be_bytes(), &side.to_be_bytes()].concat();
+    let picture = |name: &str, side| {
+        let file = dir.path().join(name);
+        std::fs::write(&file, header(side)).unwrap();
+        wakeful::notify::Override { picture: Some(file), ..Default::default() }
+    };
+    let conversations = [("ann".to_owned(), picture("ann.png", 64)), ("bob".to_owned(), picture("bob.png", 70_000))];
+    let settings = Settings { conversations: conversations.into(), ..Settings::default() };
+    let Some(Scene { bus: _bus, server: _server, mut monitor, task }) = scene(settings).await else { return };
+    task.message("ann", "hi").await;
+    assert!(monitor.notify(1).await.hints["image-path"].ends_with("/ann.png"));
+    task.message("bob", "ho").await;
+    assert!(monitor.notify(2).await.hints["image-path"].ends_with("/wakeful.svg"), "too large: our icon");
+    task.signal(Signal::Locked(true));
+    let hidden = |one: &Seen| matches!(one, Seen::Notify(one) if one.replaces == 1 && one.hints["image-path"].ends_with("/wakeful.svg"));
+    monitor.wait("the picture hidden", |seen| seen.iter().any(hidden).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_missed_messages_make_at_most_three_notifications() {
     let Some(Scene { bus, server: _server, mut monitor, task }) = scene(Settings::default()).await else {
         return;

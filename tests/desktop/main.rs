@@ -19,6 +19,7 @@ mod choices;
 mod crash;
 mod dozen;
 mod figures;
+mod hand;
 mod journey;
 mod monitor;
 mod portable;

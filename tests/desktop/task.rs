@@ -40,10 +40,12 @@ impl Task {
         let (signals, heard) = broadcast::channel(16);
         let (settings, configured) = watch::channel(settings);
         let (notifier, asks) = Notifier::new();
+        let icon = bus.dir().join("wakeful.svg");
+        std::fs::write(&icon, notify::ICON).unwrap();
         let stop = CancellationToken::new();
         let handle = notify::spawn(NotifyParts {
             store: store.clone(),
-            desktop: Box::new(Linux::start(Some(bus.address()))),
+            desktop: Box::new(Linux::start(Some(bus.address())).with_icon(Some(icon))),
             attention: attentions,
             signals: heard,
             clock: Clock::system(),

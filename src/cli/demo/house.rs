@@ -79,7 +79,7 @@ impl House {
         let relay = Relay::start(address).await.context("a loopback port for the relay")?;
         let server = notification_server().await;
         let desktop = match &server {
-            Some(_) => notify::desktop(&Entropy::system()),
+            Some(_) => notify::desktop(&Entropy::system(), None),
             None => Box::new(Imagined::new(Capabilities { actions: true, body: true, ..Capabilities::default() })),
         };
         let anna = Person::start("anna", &home.0, relay.address(), anna, desktop, &clock).await?;
@@ -157,7 +157,7 @@ impl Home {
 
 /// The session's notification server by name; one that the bus can start is started.
 async fn notification_server() -> Option<String> {
-    let mut desktop = notify::desktop(&Entropy::system());
+    let mut desktop = notify::desktop(&Entropy::system(), None);
     for _ in 0..2 {
         match timeout(Duration::from_secs(2), desktop.event()).await {
             Ok(DesktopEvent::Up { name, .. }) => return Some(name),

@@ -6,6 +6,7 @@ use crate::model::ConversationId;
 use crate::notify::decision::Why;
 use crate::notify::desktop::{DesktopError, Shown};
 use crate::notify::open::Target;
+use crate::notify::picture;
 use crate::notify::rules::{Input, Note, Output, Slot};
 use crate::notify::text;
 use std::sync::Arc;
@@ -47,7 +48,10 @@ impl Driver {
 
     async fn show(&mut self, replaces: u32, note: &Note) {
         let sound = self.settings.borrow().sound.clone();
-        let notice = text::render(note, self.capabilities, sound.as_deref(), replaces);
+        let mut notice = text::render(note, self.capabilities, sound.as_deref(), replaces);
+        if let Some(file) = notice.picture.take() {
+            notice.picture = picture::checked(file).await;
+        }
         crate::mutant_gate("before-notify");
         let answer = self.desktop.notify(notice).await;
         crate::mutant_gate("after-notify");

@@ -1,6 +1,7 @@
 //! The calls of `org.freedesktop.Notifications`, as values that can be waited for.
 
 use crate::notify::desktop::{CALL_LIMIT, Capabilities, DesktopError, Notice, Urgency};
+use crate::notify::open::percent;
 use crate::notify::text::INLINE_REPLY;
 use std::collections::HashMap;
 use tokio::time::timeout;
@@ -81,6 +82,9 @@ fn hints(notice: &Notice) -> HashMap<&str, Value<'_>> {
         ("category", Value::from(notice.category.as_str())),
         ("desktop-entry", Value::from(ENTRY)),
     ]);
+    if let Some(picture) = notice.picture.as_ref().and_then(|file| file.to_str()).filter(|file| file.starts_with('/')) {
+        hints.insert("image-path", Value::from(format!("file://{}", percent(picture, b"/"))));
+    }
     match &notice.sound {
         Some(sound) => hints.insert("sound-name", Value::from(sound.as_str())),
         None => hints.insert("suppress-sound", Value::from(true)),

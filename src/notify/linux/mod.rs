@@ -13,6 +13,7 @@ use super::desktop::{Activation, Desktop, DesktopError, DesktopEvent, Notice, Sh
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use session::Session;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -36,6 +37,7 @@ enum Request {
 pub struct Linux {
     requests: mpsc::Sender<Request>,
     events: mpsc::Receiver<DesktopEvent>,
+    icon: Option<PathBuf>,
 }
 
 impl Linux {
@@ -46,7 +48,13 @@ impl Linux {
         let (requests, asked) = mpsc::channel(1);
         let (happened, events) = mpsc::channel(EVENTS);
         tokio::spawn(run(address, asked, happened));
-        Self { requests, events }
+        Self { requests, events, icon: None }
+    }
+
+    /// Shows this file where a notice has no picture.
+    #[must_use]
+    pub fn with_icon(self, icon: Option<PathBuf>) -> Self {
+        Self { icon, ..self }
     }
 
     async fn ask<T>(
@@ -68,7 +76,8 @@ pub(super) async fn server() -> Result<String, DesktopError> {
 }
 
 impl Desktop for Linux {
-    fn notify(&mut self, notice: Notice) -> BoxFuture<'_, Result<Shown, DesktopError>> {
+    fn notify(&mut self, mut notice: Notice) -> BoxFuture<'_, Result<Shown, DesktopError>> {
+        notice.picture = notice.picture.or_else(|| self.icon.clone());
         self.ask(|answer| Request::Notify(Box::new(notice), answer)).boxed()
     }
     fn close(&mut self, id: u32) -> BoxFuture<'_, Result<(), DesktopError>> {

@@ -125,6 +125,11 @@ impl World {
         self.overrides(place).find_map(|over| over.mentions_only).unwrap_or(group && self.settings.mentions_only)
     }
 
+    /// The picture for a conversation.
+    pub(super) fn picture(&self, place: &Place) -> Option<std::path::PathBuf> {
+        self.overrides(place).find_map(|over| over.picture.clone())
+    }
+
     /// Whether who wrote what must not be seen now.
     pub(super) fn hidden(&self, place: &Place) -> bool {
         match self.overrides(place).find_map(|over| over.privacy).unwrap_or(self.settings.privacy) {

@@ -21,6 +21,8 @@ pub struct Note {
     pub conversation: Option<ConversationId>,
     /// Who wrote what is not to be seen.
     pub hidden: bool,
+    /// A picture's file; not looked at yet.
+    pub picture: Option<std::path::PathBuf>,
     /// A click can open an app.
     pub openable: bool,
     /// No sound.

@@ -173,6 +173,10 @@ pub(super) fn compose(
     all.sort_by_key(|seen| seen.position);
     let hidden = all.iter().any(|seen| world.hidden(&seen.place));
     let places: BTreeSet<ConversationId> = all.iter().map(|seen| seen.place.conversation).collect();
+    let picture = match slot {
+        Slot::Summary => None,
+        Slot::Conversation(_) => all.last().and_then(|seen| world.picture(&seen.place)),
+    };
     let (conversation, title, lines) = match slot {
         Slot::Summary => (None, String::new(), count_lines(&all, counts)),
         Slot::Conversation(id) => {
@@ -194,6 +198,7 @@ pub(super) fn compose(
         conversations: places.len(),
         conversation,
         hidden,
+        picture: picture.filter(|_| !hidden),
         openable: !world.settings.open.is_empty() || world.settings.app.is_some(),
         silent: quiet || !world.attention.looking.is_empty(),
         urgency: if low { Urgency::Low } else { Urgency::Normal },
