@@ -8,6 +8,9 @@ use crate::ipc::wire::{Find, Holes, Row};
 use crate::model::{MessageId, Order, Seq};
 use crate::world::Clock;
 
+/// Rows that are counted off at once, the most that a cursor leaves out.
+const STEP: u32 = 10_000;
+
 /// Show what has been said, oldest first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  wakeful history --account work --conversation alice --limit 20\n  \
@@ -75,6 +78,7 @@ async fn history(global: &Global, args: &Args) -> anyhow::Result<()> {
         Some(limit) if limit <= 1_000 => print_newest(&client, &find, args, limit).await?,
         Some(limit) => {
             find.around = nth_newest(&client, &find, limit).await?;
+            find.before = args.before.filter(|_| find.around.is_none());
             find.limit = None;
             print(&client, &find, args, Some(0)).await?
         }
@@ -133,13 +137,23 @@ async fn print_newest(client: &Client, find: &Find, args: &Args, limit: u32) -> 
 
 /// Where the newest `limit` begin; `None`: there are not so many.
 async fn nth_newest(client: &Client, find: &Find, limit: u32) -> anyhow::Result<Option<MessageId>> {
-    let mut cursor = client.find(find.clone()).sort(Order::Desc).skip(limit - 1).limit(1);
-    while let Some(row) = cursor.next().await {
-        if let Row::Message(message) = row.map_err(explain)? {
-            return Ok(Some(message.id));
+    let (mut left, mut before) = (limit, find.before);
+    loop {
+        let step = left.min(STEP);
+        let find = Find { before, ..find.clone() };
+        let mut cursor = client.find(find).sort(Order::Desc).skip(step.saturating_sub(1)).limit(1);
+        let mut found = None;
+        while let Some(row) = cursor.next().await {
+            if let Row::Message(message) = row.map_err(explain)? {
+                found = Some(message.id);
+            }
         }
+        left -= step;
+        if found.is_none() || left == 0 {
+            return Ok(found);
+        }
+        before = found;
     }
-    Ok(None)
 }
 
 /// Row by row. `first`: how large the first batch is, which is where `around` begins.

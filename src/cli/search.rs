@@ -4,7 +4,7 @@ use super::attach::{attach, explain};
 use super::when::When;
 use super::{Global, block_on, output, render};
 use crate::ipc::wire::{Find, Row};
-use crate::model::Order;
+use crate::model::{Message, Order};
 use crate::world::Clock;
 use std::io::IsTerminal as _;
 
@@ -39,10 +39,29 @@ pub(super) struct Args {
     /// At most so many; 0: all.
     #[arg(long, short = 'n', default_value_t = 50)]
     limit: u32,
-    /// Print one message a line as JSON.
+    /// Whether matches are bold; `always` for a pager such as `less -R`.
+    #[arg(long, value_enum, default_value_t = Colour::Auto)]
+    color: Colour,
+    /// Print one message a line as JSON; `snippet` has the matches marked.
     #[arg(long)]
     json: bool,
 }
+
+/// When matches are shown in bold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Colour {
+    /// On a terminal.
+    Auto,
+    /// Into pipes too.
+    Always,
+    /// Not even on a terminal.
+    Never,
+}
+
+/// Marks around a match, in characters that mean nothing; taken out of what others wrote.
+const OPEN: char = '\u{e000}';
+/// The end of a match.
+const CLOSE: char = '\u{e001}';
 
 /// Prints what is found.
 ///
@@ -65,74 +84,59 @@ async fn search(global: &Global, args: &Args) -> anyhow::Result<()> {
         limit: Some(args.limit),
         ..Find::default()
     };
-    let bright = !args.json && std::io::stdout().is_terminal();
-    let words = words(&args.words);
+    let colour = match args.color {
+        Colour::Auto => std::io::stdout().is_terminal(),
+        Colour::Always => true,
+        Colour::Never => false,
+    };
     let mut cursor = attach(global).await?.find(find.clone());
     while let Some(row) = cursor.next().await {
         match row.map_err(explain)? {
             Row::Message(message) if args.json => output::json(&message)?,
-            row @ Row::Message(_) => {
-                let line = render::row(&row, &find);
-                output::line(if bright { highlight(&line, &words) } else { line })?;
+            Row::Message(message) if colour => {
+                output::line(bright(&render::message(&marked(&message), find.conversation.is_none())))?;
             }
+            row @ Row::Message(_) => output::line(render::row(&row, &find))?,
             Row::Hole(_) => {}
         }
     }
     Ok(())
 }
 
-/// The plain words of a query, in lower case.
-fn words(query: &[String]) -> Vec<String> {
-    let split = query.iter().flat_map(|part| part.split(|c: char| !c.is_alphanumeric()));
-    split.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+/// A message whose text is what was found in it, with marks around the matches.
+fn marked(message: &Message) -> Message {
+    let bare = |text: &str| text.replace([OPEN, CLOSE], "");
+    let text = match &message.snippet {
+        Some(parts) => parts
+            .iter()
+            .map(|part| if part.hit { format!("{OPEN}{}{CLOSE}", bare(&part.text)) } else { bare(&part.text) })
+            .collect(),
+        None => bare(&message.text),
+    };
+    Message { text, ..message.clone() }
 }
 
-/// The line with every match bold. Matches are found without regard to case.
-fn highlight(line: &str, words: &[String]) -> String {
-    let mut out = String::with_capacity(line.len() + 32);
-    let mut rest = line;
-    while let Some(first) = rest.chars().next() {
-        let matched = words.iter().filter_map(|word| prefix(rest, word)).max();
-        match matched.and_then(|bytes| rest.split_at_checked(bytes)) {
-            Some((hit, after)) => {
-                out.push_str("\x1b[1m");
-                out.push_str(hit);
-                out.push_str("\x1b[0m");
-                rest = after;
-            }
-            None => {
-                out.push(first);
-                rest = rest.get(first.len_utf8()..).unwrap_or_default();
-            }
-        }
-    }
-    out
-}
-
-/// How many bytes of `text` are `word`, which is in lower case.
-fn prefix(text: &str, word: &str) -> Option<usize> {
-    let mut expected = word.chars();
-    let mut next = expected.next();
-    for (at, c) in text.char_indices() {
-        for lower in c.to_lowercase() {
-            match next {
-                None => return Some(at),
-                Some(wanted) if wanted == lower => next = expected.next(),
-                Some(_) => return None,
-            }
-        }
-    }
-    if next.is_none() { Some(text.len()) } else { None }
+/// The marks as what a terminal understands.
+fn bright(line: &str) -> String {
+    line.replace(OPEN, "\x1b[1m").replace(CLOSE, "\x1b[0m")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::SnippetPart;
 
     #[test]
-    fn matches_are_bold_whatever_their_case() {
-        let words = words(&["\"Über".into(), "den\" fl*".into()]);
-        assert_eq!(words, ["über", "den", "fl"]);
-        assert_eq!(highlight("x ÜBER den Fluss", &words), "x \x1b[1mÜBER\x1b[0m \x1b[1mden\x1b[0m \x1b[1mFl\x1b[0muss");
+    fn matches_are_bold_and_nothing_in_a_message_can_pretend_to_be_one() {
+        let json = serde_json::json!({
+            "id": uuid::Uuid::nil(), "account": "a", "sender": "bob", "text": "", "kind": "text", "outgoing": false,
+            "conversation": {"id": uuid::Uuid::nil(), "name": "c", "peer": null}, "sent_at": "2026-11-24T12:00:00.000Z",
+            "state": "read", "server_id": null, "position": "1", "seq": 1,
+        });
+        let part = |text: &str, hit| SnippetPart { text: text.into(), hit };
+        let mut message: Message = serde_json::from_value(json).unwrap();
+        message.snippet = Some(vec![part("x\u{e000}\x1b[5m ", false), part("ÜBER", true), part(" den", false)]);
+        let line = bright(&render::message(&marked(&message), false));
+        assert!(line.ends_with("x\u{fffd}[5m \x1b[1mÜBER\x1b[0m den"), "{line:?}");
     }
 }

@@ -48,6 +48,16 @@ pub struct Reaction {
     pub by: String,
 }
 
+/// A piece of a message's text in an answer to a search.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SnippetPart {
+    /// The text.
+    pub text: String,
+    /// It is what was searched for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hit: bool,
+}
+
 /// A message. Its JSON is the stable shape of `history --json`, `watch --json` and IPC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Message {
@@ -102,4 +112,7 @@ pub struct Message {
     /// Files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
+    /// Only in answers to a search: the part of the text around what was found, which is marked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snippet: Option<Vec<SnippetPart>>,
 }

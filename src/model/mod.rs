@@ -24,7 +24,7 @@ pub use event::{
 };
 pub use feed::{FeedItem, FeedKind};
 pub use ids::{AccountId, BatchId, ConversationId, MessageId, OutboxId, Position, Seq};
-pub use message::{Message, MessageKind, MessageState, Reaction};
+pub use message::{Message, MessageKind, MessageState, Reaction, SnippetPart};
 pub use query::{Anchor, Hole, HoleCause, HoleFill, Order, Page, PageRow, Query, Scope};
 pub use reason::Reason;
 pub use record::{AccountRecord, ConversationRecord, ExportEnd, ExportHead, MessageRecord, Record, SpanRecord};

@@ -1,6 +1,6 @@
 //! What a reader asks of history, and what it gets.
 
-use super::{AccountId, ConversationId, Message, MessageId, MessageKind, Position, Timestamp};
+use super::{AccountId, ConversationId, Message, MessageId, MessageKind, Position, Seq, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What is searched.
@@ -24,8 +24,18 @@ pub enum Order {
     Desc,
     /// Oldest first.
     Asc,
-    /// Best match first; only with `text`, at most 1,000 rows.
+    /// Best match first; only with `text`, at most 1,000 rows out of the newest 100,000 matches.
     Rank,
+    /// The same rows, best match last.
+    RankAsc,
+}
+
+impl Order {
+    /// By how well it matches.
+    #[must_use]
+    pub fn is_rank(self) -> bool {
+        matches!(self, Self::Rank | Self::RankAsc)
+    }
 }
 
 /// Where a page begins.
@@ -69,6 +79,9 @@ pub struct Query {
     pub skip: u32,
     /// At most so many rows in all.
     pub limit: Option<u32>,
+    /// Only what was here as of this change, or was filled into the past since.
+    #[serde(default)]
+    pub as_of: Option<Seq>,
 }
 
 impl Query {
@@ -89,6 +102,7 @@ impl Query {
             text: None,
             skip: 0,
             limit: None,
+            as_of: None,
         }
     }
 }
@@ -178,4 +192,6 @@ pub struct Page {
     pub rows: Vec<PageRow>,
     /// Pass it to go on from here; `None` when there is nothing more.
     pub next: Option<Position>,
+    /// Rows that the next page must still leave out.
+    pub skip: u32,
 }

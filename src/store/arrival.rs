@@ -92,8 +92,9 @@ fn insert(batching: &mut Batching<'_, '_>, conv: &Conv, arrival: Arrival, own: O
     batching.tx.conn.prepare_cached(
         "INSERT INTO message(position, id, account, conversation, sender, outgoing, state, kind, sent_at, seq, rev, text,
             archive, server_ref, server_order, sender_ref, reply_to, reply_ref, edited_at, retracted, mentions, link,
-            attachments)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
+            attachments, born)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
+            ?24)",
     )?
     .execute(rusqlite::params![
         position,
@@ -119,6 +120,7 @@ fn insert(batching: &mut Batching<'_, '_>, conv: &Conv, arrival: Arrival, own: O
         arrival.mentions_me,
         code::has_link(text),
         if arrival.retracted { None } else { attachments(&arrival)? },
+        if kind == FeedKind::Message { seq.0 } else { 0 },
     ])?;
     search::glyphs(batching.tx, position, text)?;
     put_reactions(batching, id, &arrival.reactions, arrival.sent_at)?;

@@ -5,7 +5,7 @@ use super::room::Room;
 use super::tx::{Announcement, Result, Tx};
 use super::{
     Banner, BannerState, Batch, Draft, Enqueued, Named, OutboxRow, Settings, account, apply, banner, conversation,
-    feed, handout, health, history, outbox, quarantine, row, schema,
+    feed, handout, health, history, outbox, plan, quarantine, row, schema,
 };
 use crate::db::{self, Checkpointer, Reader, Writer};
 use crate::model::{
@@ -365,7 +365,16 @@ impl Store {
         self.read(move |conn| row::several(conn, &ids)).await
     }
 
-    /// One page. `from` is where the previous page ended; `limit` rows at most.
+    /// Whether a question can be answered; needs no disk.
+    ///
+    /// # Errors
+    /// `Invalid` with the reason, where it makes no sense or would have to read everything.
+    pub fn check(query: &Query) -> Result<()> {
+        plan::check(query)
+    }
+
+    /// One page. `from` is where the previous page ended; `limit` rows at most. Where rows that fit are rare it may be
+    /// short, even empty, and yet say where to go on: a page looks at a bounded number of rows.
     ///
     /// # Errors
     /// `Invalid` if the question makes no sense or would have to read everything; `NotFound` for its scope or anchor.
@@ -379,7 +388,26 @@ impl Store {
     /// # Errors
     /// As [`Store::page`].
     pub async fn count(&self, query: Query) -> Result<u64> {
-        self.read(move |conn| history::count(conn, &query)).await
+        let (skip, most) = (u64::from(query.skip), query.limit.map_or(u64::MAX, u64::from));
+        let (mut found, mut from) = (0, None);
+        loop {
+            // Step by step, so that a long count does not hold a snapshot.
+            let query = query.clone();
+            let (some, next) = self.read(move |conn| history::count(conn, &query, from)).await?;
+            found += some;
+            if next.is_none() || found.saturating_sub(skip) >= most {
+                return Ok(found.saturating_sub(skip).min(most));
+            }
+            from = next;
+        }
+    }
+
+    /// Messages that a search for `text` found, with the match marked; those that are gone are left out.
+    ///
+    /// # Errors
+    /// As [`Store::page`].
+    pub async fn shown(&self, text: String, ids: Vec<MessageId>) -> Result<Vec<Message>> {
+        self.read(move |conn| history::shown(conn, &text, &ids)).await
     }
 
     /// Incoming messages not read, over everything or one account.

@@ -2,49 +2,20 @@
 //! find little is refused.
 
 use super::gaps::{self, Gap};
+use super::plan::{Plan, plan, position_of};
 use super::tx::{Result, one};
-use super::{StoreError, code, place, row, search};
-use crate::model::{Anchor, MessageId, Order, Page, PageRow, Position, Query, Scope, Timestamp};
+use super::{row, search, walk};
+use crate::model::{Anchor, Message, MessageId, Order, Page, PageRow, Position, Query, Scope, Timestamp};
 use rusqlite::Connection;
-use rusqlite::types::Value;
 
 /// Rows of a list ordered by rank at most.
 const RANKED: usize = 1_000;
+/// The newest so many matches are ranked: a common word's rank costs a bounded time.
+const AMONG: usize = 100_000;
 /// Rows of a page at most.
 const LARGEST: usize = 1_000;
-
-/// A question as SQL: where rows come from and which of them.
-struct Plan {
-    from: String,
-    conditions: Vec<String>,
-    values: Vec<Value>,
-    conversation: Option<i64>,
-    place: &'static str,
-}
-
-impl Plan {
-    fn with(&mut self, condition: &str, value: impl Into<Value>) {
-        self.values.push(value.into());
-        self.conditions.push(condition.replace('?', &format!("?{}", self.values.len())));
-    }
-
-    fn when(&mut self, asked: bool, condition: &str) {
-        if asked {
-            self.conditions.push(condition.to_owned());
-        }
-    }
-
-    fn condition(&self) -> String {
-        if self.conditions.is_empty() { String::new() } else { format!("WHERE {}", self.conditions.join(" AND ")) }
-    }
-}
-
-impl Plan {
-    fn sql(&self, direction: &str, limit: usize, skip: u32) -> String {
-        let (from, condition, place) = (&self.from, self.condition(), self.place);
-        format!("{} FROM {from} {condition} ORDER BY {place} {direction} LIMIT {limit} OFFSET {skip}", row::select())
-    }
-}
+/// Rows that one step of a count looks at.
+const COUNTED: usize = 200_000;
 
 /// One page; `from` is where the page before ended.
 pub(super) fn page(
@@ -56,12 +27,15 @@ pub(super) fn page(
 ) -> Result<Page> {
     let limit = limit.clamp(1, LARGEST);
     match (query.anchor, from) {
-        (Some(Anchor::Around(id)), None) if query.order != Order::Rank => around(conn, query, id, limit, now),
+        (Some(Anchor::Around(id)), None) if !query.order.is_rank() => around(conn, query, id, limit, now),
         _ => {
             let limit = match (from, query.limit) {
                 (None, Some(most)) => limit.min(usize::try_from(most).unwrap_or(usize::MAX)),
                 _ => limit,
             };
+            if query.order.is_rank() {
+                return ranked(conn, query, limit);
+            }
             one_way(conn, query, query.order, from, limit, now)
         }
     }
@@ -75,38 +49,45 @@ fn one_way(
     limit: usize,
     now: Timestamp,
 ) -> Result<Page> {
-    let mut plan = plan(conn, query)?;
-    if order == Order::Rank {
-        return ranked(conn, query, &plan, limit);
-    }
     let descending = order == Order::Desc;
-    let start = match (from, query.anchor) {
-        (Some(from), _) => Some(from.0),
-        (None, Some(Anchor::Before(id))) if descending => Some(position_of(conn, id)?),
-        (None, Some(Anchor::After(id))) if !descending => Some(position_of(conn, id)?),
-        _ => None,
+    let plan = plan(conn, query, descending, from)?;
+    let (mut messages, next, skip) = match plan.streams.as_slice() {
+        [only] if only.is_exact() => {
+            let (sql, values) = only.rows(descending, limit + 1, query.skip);
+            let mut loaded = super::tx::all(conn, &sql, rusqlite::params_from_iter(&values), row::load)?;
+            let more = loaded.len() > limit;
+            loaded.truncate(limit);
+            let messages = loaded.into_iter().map(|loaded| row::complete(conn, loaded)).collect::<Result<Vec<_>>>()?;
+            let next = if more { messages.last().map(|message| message.position.0) } else { None };
+            (messages, next, 0)
+        }
+        _ => {
+            let walked = walk::walk(conn, &plan, descending, limit, query.skip)?;
+            (row::at(conn, &walked.places)?, walked.next, walked.skip)
+        }
     };
-    match query.anchor {
-        Some(Anchor::Before(id)) => plan.with(&format!("{} < ?", plan.place), position_of(conn, id)?),
-        Some(Anchor::After(id)) => plan.with(&format!("{} > ?", plan.place), position_of(conn, id)?),
-        _ => {}
+    if let Some(wanted) = &plan.wanted {
+        for message in &mut messages {
+            message.snippet = search::snippet(conn, wanted, message.position.0, &message.text)?;
+        }
     }
-    if let Some(from) = from {
-        let beyond = if descending { "<" } else { ">" };
-        plan.with(&format!("{} {beyond} ?", plan.place), from.0);
+    let start = start(query, descending, from, plan.between);
+    let holes = holes(conn, query, &plan, now, if descending { (next, start) } else { (start, next) })?;
+    Ok(Page { rows: weave(messages, holes, descending, start, next), next: next.map(Position), skip })
+}
+
+/// The place from which the page goes on, so that a hole directly behind it is seen once.
+fn start(query: &Query, descending: bool, from: Option<Position>, (above, below): (i64, i64)) -> Option<i64> {
+    let anchored = match query.anchor {
+        Some(Anchor::Before(_)) => descending,
+        Some(Anchor::After(_)) => !descending,
+        Some(Anchor::Around(_)) | None => false,
+    };
+    match from {
+        Some(from) => Some(from.0),
+        None if anchored => Some(if descending { below } else { above }),
+        None => None,
     }
-    let direction = if descending { "DESC" } else { "ASC" };
-    let skip = if from.is_none() { query.skip } else { 0 };
-    let sql = plan.sql(direction, limit + 1, skip);
-    let mut messages = super::tx::all(conn, &sql, rusqlite::params_from_iter(&plan.values), row::load)?;
-    let more = messages.len() > limit;
-    messages.truncate(limit);
-    let messages = messages.into_iter().map(|loaded| row::complete(conn, loaded)).collect::<Result<Vec<_>>>()?;
-    let end = messages.last().map(|message| message.position);
-    let end_of_page = if more { end.map(|end| end.0) } else { None };
-    let holes = holes(conn, query, &plan, now, if descending { (end_of_page, start) } else { (start, end_of_page) })?;
-    let rows = weave(messages, holes, descending, start, end_of_page);
-    Ok(Page { rows, next: if more { end } else { None } })
 }
 
 /// The holes that belong between messages of places in `(low, high]`. Where only some messages are asked for over several
@@ -138,7 +119,7 @@ fn holes(
 /// Puts holes between the messages where they belong. `start` and `end` bound the page (exclusive, inclusive); `None`
 /// is the end of history.
 fn weave(
-    messages: Vec<crate::model::Message>,
+    messages: Vec<Message>,
     mut holes: Vec<Gap>,
     descending: bool,
     start: Option<i64>,
@@ -184,88 +165,53 @@ fn around(conn: &Connection, query: &Query, id: MessageId, limit: usize, now: Ti
         (older.rows.into_iter().rev().collect::<Vec<_>>(), newer.rows, newer.next)
     };
     rows.extend(then);
-    Ok(Page { rows, next })
+    Ok(Page { rows, next, skip: 0 })
 }
 
-/// The best matches first: one fixed list.
-fn ranked(conn: &Connection, query: &Query, plan: &Plan, limit: usize) -> Result<Page> {
-    if query.text.is_none() {
-        return Err(StoreError::Invalid("order by rank needs a text to search for".into()));
-    }
-    let sql = format!(
-        "{} FROM {} {} ORDER BY f.rank LIMIT {} OFFSET {}",
-        row::select(),
-        plan.from,
-        plan.condition(),
-        limit.min(RANKED),
-        query.skip
-    );
-    let found = super::tx::all(conn, &sql, rusqlite::params_from_iter(&plan.values), row::load)?;
-    let rows =
-        found.into_iter().map(|loaded| row::complete(conn, loaded).map(|message| PageRow::Message(Box::new(message))));
-    Ok(Page { rows: rows.collect::<Result<_>>()?, next: None })
-}
-
-/// How many messages a question finds.
-pub(super) fn count(conn: &Connection, query: &Query) -> Result<u64> {
-    let plan = plan(conn, query)?;
-    let most = query.limit.map_or(-1, i64::from);
-    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} {} LIMIT {most})", plan.from, plan.condition());
-    let count: Option<i64> = one(conn, &sql, rusqlite::params_from_iter(&plan.values), |row| row.get(0))?;
-    Ok(u64::try_from(count.unwrap_or(0)).unwrap_or(0).saturating_sub(u64::from(query.skip)))
-}
-
-fn plan(conn: &Connection, query: &Query) -> Result<Plan> {
-    let mut plan = Plan {
-        from: format!("message m {}", row::JOINS),
-        conditions: Vec::new(),
-        values: Vec::new(),
-        conversation: None,
-        place: "m.position",
+/// The best matches of the newest many: one fixed list.
+fn ranked(conn: &Connection, query: &Query, limit: usize) -> Result<Page> {
+    let plan = plan(conn, query, true, None)?;
+    let (Some(wanted), Some(stream)) = (&plan.wanted, plan.streams.first()) else {
+        return Ok(Page { rows: Vec::new(), next: None, skip: 0 });
     };
-    if let Some(typed) = &query.text {
-        let wanted = search::parse(typed)?;
-        plan.from = format!("{} f CROSS JOIN message m ON m.position = f.rowid {}", wanted.table, row::JOINS);
-        plan.with(&format!("{} MATCH ?", wanted.table), wanted.query);
-        plan.place = "f.rowid";
+    let sql = stream.ranked(wanted.table, AMONG, limit.min(RANKED), query.skip);
+    let places: Vec<i64> = super::tx::all(conn, &sql, stream.values(), |row| row.get(0))?;
+    let mut messages = row::at(conn, &places)?;
+    if query.order == Order::RankAsc {
+        messages.reverse();
     }
-    match &query.scope {
-        Scope::All => {}
-        Scope::Account(account) => plan.with("m.account = ?", account.0),
-        Scope::Conversation(id) => {
-            let sql = "SELECT key FROM conversation WHERE id = ?1";
-            let key: Option<i64> = one(conn, sql, [*id.0.as_bytes()], |row| row.get(0))?;
-            let key = key.ok_or_else(|| StoreError::not_found(format!("conversation {id}")))?;
-            plan.with("m.conversation = ?", key);
-            plan.conversation = Some(key);
-        }
+    let mut rows = Vec::with_capacity(messages.len());
+    for mut message in messages {
+        message.snippet = search::snippet(conn, wanted, message.position.0, &message.text)?;
+        rows.push(PageRow::Message(Box::new(message)));
     }
-    filter(&mut plan, query);
-    Ok(plan)
+    Ok(Page { rows, next: None, skip: 0 })
 }
 
-fn filter(plan: &mut Plan, query: &Query) {
-    if let Some(sender) = &query.sender {
-        plan.with("m.sender IN (SELECT key FROM user WHERE user = ?)", sender.clone());
+/// These messages as a search shows them, with what was found in them marked; those that are gone are left out.
+pub(super) fn shown(conn: &Connection, text: &str, ids: &[MessageId]) -> Result<Vec<Message>> {
+    let wanted = search::parse(text)?;
+    let mut messages = row::several(conn, ids)?;
+    for message in &mut messages {
+        message.snippet = search::snippet(conn, &wanted, message.position.0, &message.text)?;
     }
-    let place = plan.place;
-    if let Some(since) = query.since {
-        plan.with(&format!("{place} >= ?"), Position::of_ms(since.ms()).0);
-    }
-    if let Some(until) = query.until {
-        plan.with(&format!("{place} < ?"), Position::of_ms(until.ms()).0.min(place::PENDING));
-    }
-    if let Some(kind) = query.kind {
-        plan.with("m.kind = ?", code::of_kind(kind));
-    }
-    plan.when(query.has_attachment, "m.attachments IS NOT NULL");
-    plan.when(query.has_link, "m.link = 1");
-    plan.when(query.unread, "m.state = 0");
+    Ok(messages)
 }
 
-fn position_of(conn: &Connection, id: MessageId) -> Result<i64> {
-    one(conn, "SELECT position FROM message WHERE id = ?1", [*id.0.as_bytes()], |row| row.get(0))?
-        .ok_or_else(|| StoreError::not_found(format!("message {id}")))
+/// How many messages a question finds, from a place on: a bounded part of the count, and where to go on.
+pub(super) fn count(conn: &Connection, query: &Query, from: Option<Position>) -> Result<(u64, Option<Position>)> {
+    let bare = Query { skip: 0, ..query.clone() };
+    let plan = plan(conn, &bare, true, from)?;
+    if plan.streams.iter().any(|stream| !stream.is_exact()) {
+        let (found, next) = walk::count(conn, &plan, COUNTED)?;
+        return Ok((found, next.map(Position)));
+    }
+    let mut found = 0;
+    for stream in &plan.streams {
+        let some: Option<i64> = one(conn, &stream.count(), stream.values(), |row| row.get(0))?;
+        found += some.and_then(|some| u64::try_from(some).ok()).unwrap_or(0);
+    }
+    Ok((found, None))
 }
 
 /// Incoming messages not read, over everything or one account, with what the servers count below our history.
@@ -273,44 +219,4 @@ pub(super) fn unread(conn: &Connection, account: Option<i64>) -> Result<u64> {
     let sql = "SELECT coalesce(sum(unread + unread_below), 0) FROM conversation WHERE ?1 IS NULL OR account = ?1";
     let count: Option<i64> = one(conn, sql, [account], |row| row.get(0))?;
     Ok(u64::try_from(count.unwrap_or(0)).unwrap_or(0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{AccountId, ConversationId};
-
-    /// How SQLite would look for a page.
-    fn explained(query: &Query) -> String {
-        let settings = crate::db::Settings::default();
-        let conn = crate::db::open_memory(&settings, &super::super::schema::migrations()).unwrap();
-        let id = ConversationId(uuid::Uuid::nil());
-        conn.execute("INSERT INTO account(id, name, protocol) VALUES (1, 'a', 'hub')", []).unwrap();
-        conn.execute("INSERT INTO conversation(id, account, kind) VALUES (?1, 1, 0)", [*id.0.as_bytes()]).unwrap();
-        let mut plan = plan(&conn, query).unwrap();
-        plan.with(&format!("{} < ?", plan.place), 1_000_000_i64);
-        let sql = format!("EXPLAIN QUERY PLAN {}", plan.sql("DESC", 51, 0));
-        let values = rusqlite::params_from_iter(&plan.values);
-        super::super::tx::all(&conn, &sql, values, |row| row.get::<_, String>(3)).unwrap().join("; ")
-    }
-
-    #[test]
-    fn a_page_is_found_by_its_place_and_never_by_sorting() {
-        let conversation = || Query::new(Scope::Conversation(ConversationId(uuid::Uuid::nil())));
-        let account = || Query::new(Scope::Account(AccountId(1)));
-        for query in [
-            Query::new(Scope::All),
-            account(),
-            conversation(),
-            Query { unread: true, ..conversation() },
-            Query { has_link: true, ..conversation() },
-            Query { has_attachment: true, ..conversation() },
-            Query { kind: Some(crate::model::MessageKind::Call), ..conversation() },
-            Query { text: Some("word".into()), ..conversation() },
-            Query { text: Some("word".into()), ..Query::new(Scope::All) },
-        ] {
-            let plan = explained(&query);
-            assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN m"), "{query:?}: {plan}");
-        }
-    }
 }

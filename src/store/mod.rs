@@ -28,6 +28,7 @@ mod place;
 mod quarantine;
 mod requests;
 mod retention;
+mod plan;
 mod room;
 mod row;
 mod salvage;
@@ -40,6 +41,7 @@ mod tests;
 mod tx;
 mod upkeep;
 mod viewer;
+mod walk;
 
 use crate::model::{Checkpoint, ConversationId, Event, Timestamp};
 

@@ -239,8 +239,8 @@ fn pending(
     let position = place::PENDING + row.0;
     tx.run(
         "INSERT INTO message(position, id, account, conversation, sender, outgoing, state, kind, sent_at, seq, rev, text,
-            reply_to, link, attachments)
-         VALUES (?1, ?2, ?3, ?4, ?5, 1, 1, 0, ?6, ?7, 0, ?8, ?9, ?10, ?11)",
+            reply_to, link, attachments, born)
+         VALUES (?1, ?2, ?3, ?4, ?5, 1, 1, 0, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?7)",
         rusqlite::params![
             position,
             *id.0.as_bytes(),

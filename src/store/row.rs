@@ -54,6 +54,7 @@ pub(super) fn load(row: &Row<'_>) -> rusqlite::Result<Loaded> {
             reactions: Vec::new(),
             attachments: attachments.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
             error: row.get(23)?,
+            snippet: None,
         },
         reply_ref: row.get(17)?,
         reacted: row.get(21)?,
@@ -127,6 +128,18 @@ pub(super) fn several(conn: &Connection, ids: &[MessageId]) -> Result<Vec<Messag
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
         found.extend(find(conn, *id)?);
+    }
+    Ok(found)
+}
+
+/// Those at these places, in this order.
+pub(super) fn at(conn: &Connection, places: &[i64]) -> Result<Vec<Message>> {
+    let sql = format!("{} FROM message m {JOINS} WHERE m.position = ?1", select());
+    let mut found = Vec::with_capacity(places.len());
+    for place in places {
+        if let Some(loaded) = one(conn, &sql, [place], load)? {
+            found.push(complete(conn, loaded)?);
+        }
     }
     Ok(found)
 }

@@ -1,17 +1,26 @@
 //! The schema and its versions. A version that was released never changes; the next one is a further step.
 
-use rusqlite_migration::{M, Migrations};
+use super::search;
+use rusqlite_migration::{HookResult, M, Migrations};
 
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_silent.sql"),
     include_str!("migrations/0003_keeping.sql"),
     include_str!("migrations/0004_edits_found.sql"),
+    include_str!("migrations/0005_cursors.sql"),
 ];
+
+/// The step that makes the index of single characters anew.
+const GLYPHS: usize = 4;
 
 /// All steps, oldest first.
 pub(super) fn migrations() -> Migrations<'static> {
-    Migrations::new(STEPS.iter().map(|step| M::up(step)).collect())
+    let step = |(index, sql): (usize, &&'static str)| match index {
+        GLYPHS => M::up_with_hook(sql, |tx: &rusqlite::Transaction<'_>| -> HookResult { Ok(search::index_glyphs(tx)?) }),
+        _ => M::up(sql),
+    };
+    Migrations::new(STEPS.iter().enumerate().map(step).collect())
 }
 
 /// The newest version that is known.
@@ -29,14 +38,15 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     /// SHA-256 of each released step, its first eight bytes: a released step is never edited.
-    const RELEASED: [&str; 4] = ["023c74157134fd43", "a1bd06621cf0dab3", "3df6210e08a996b4", "15535277afe38852"];
+    const RELEASED: [&str; 5] = ["023c74157134fd43", "a1bd06621cf0dab3", "3df6210e08a996b4", "15535277afe38852", "5578f992c93d0470"];
 
     /// What a program of that version left behind, as statements on its schema.
-    const LEFT: [&str; 4] = [
+    const LEFT: [&str; 5] = [
         include_str!("tests/fixtures/v1.sql"),
         include_str!("tests/fixtures/v2.sql"),
         include_str!("tests/fixtures/v3.sql"),
         include_str!("tests/fixtures/v4.sql"),
+        include_str!("tests/fixtures/v5.sql"),
     ];
 
     fn old(path: &std::path::Path, version: usize) {
@@ -81,6 +91,23 @@ mod tests {
             let now: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
             assert_eq!(now, i64::try_from(STEPS.len()).unwrap());
         }
+    }
+
+    #[test]
+    fn messages_of_the_first_version_are_found_by_their_glyphs_after_the_step() {
+        let mut conn = rusqlite::Connection::open_in_memory().unwrap();
+        migrations().to_version(&mut conn, 1).unwrap();
+        let rows = "INSERT INTO account(id, name, protocol) VALUES (1, 'a', 'hub');
+            INSERT INTO user(key, account, user) VALUES (1, 1, 'bob');
+            INSERT INTO conversation(key, id, account, kind) VALUES (1, x'01', 1, 0);
+            INSERT INTO message(position, id, account, conversation, sender, outgoing, state, kind, sent_at, seq, rev, text)
+            VALUES (1, x'01', 1, 1, 1, 0, 0, 0, 1, 1, 0, 'เด็กดี'), (2, x'02', 1, 1, 1, 0, 0, 0, 1, 1, 0, 'plain');";
+        conn.execute_batch(rows).unwrap();
+        migrations().to_latest(&mut conn).unwrap();
+        let found = "SELECT group_concat(rowid) FROM message_glyph WHERE message_glyph MATCH ?1";
+        let typed = search::parse("ดี").unwrap().query;
+        let found: Option<String> = conn.query_row(found, [typed], |row| row.get(0)).unwrap();
+        assert_eq!(found.as_deref(), Some("1"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod client;
 mod conversations;
+mod cursors;
 mod delivery;
 mod history;
 mod process;

@@ -9,6 +9,7 @@ use crate::proto::hub::wire::event::Msg;
 use crate::proto::hub::wire::object::Order;
 use crate::proto::hub::wire::server::Ok as WireOk;
 use crate::proto::hub::wire::{Body, ErrorCode};
+use rusqlite::types::ValueRef;
 
 /// Bytes of message bodies in one page; one message more may still go with it.
 const PAGE_BYTES: usize = 512 * 1024;
@@ -62,18 +63,23 @@ impl Desk<'_> {
             None => frame.after.is_some() && frame.before.is_none(),
         };
         let (before, after) = (frame.before.map(stored), frame.after.map(stored));
-        let (from, bound) =
-            if ascending { (after.unwrap_or(0), before) } else { (before.unwrap_or(i64::from(u32::MAX)), after) };
+        // Oldest first, what comes after the opening belongs to the update stream: a page never runs into it.
+        let end = Some(conv.seq + 1).filter(|_| !crate::mutant("hub-hist-unbounded"));
+        let (from, bound) = if ascending {
+            (after.unwrap_or(0), before.or(end))
+        } else {
+            (before.unwrap_or(i64::from(u32::MAX)), after)
+        };
         let limit = frame.limit.unwrap_or(50);
         let (skip, filter) = (frame.skip.unwrap_or(0), frame.filter.clone());
         Ok(Request { conv, from, ascending, skip, limit, bound, filter, no_timeout: frame.no_timeout == Some(true) })
     }
 
     fn reopened(&self, frame: &Hist, token: &str) -> Result<Request, Stop> {
-        let Page::Hist { c, s, a, k, l, b, f } = self.open_page(token)? else { return Err(foreign()) };
+        let Page::Hist { c, s, a, k, l, b, f, n } = self.open_page(token)? else { return Err(foreign()) };
         let name = self.conv_by("id", c)?.ok_or_else(foreign)?.name;
         let (conv, _) = self.conv_named(&name)?;
-        let (limit, no_timeout) = (frame.limit.unwrap_or(l), frame.no_timeout == Some(true));
+        let (limit, no_timeout) = (frame.limit.unwrap_or(l), frame.no_timeout.unwrap_or(n));
         Ok(Request { conv, from: s, ascending: a, skip: k, limit, bound: b, filter: f, no_timeout })
     }
 
@@ -106,6 +112,8 @@ impl Desk<'_> {
         let edge = |seq: i64| place(conv, seq.clamp(0, i64::from(u32::MAX)));
         let mut select = self.conn.prepare_cached(&sql)?;
         let mut rows = select.query([edge(least), edge(most), self.who.user])?;
+        let unread = request.filter.as_ref().is_some_and(|filter| filter.unread == Some(true));
+        let read = if unread { self.read_upto(conv)? } else { 0 };
         let (mut msgs, mut skip, mut bytes, mut looked) = (Vec::new(), request.skip, 0, 0);
         let mut last = request.from;
         while let Some(row) = rows.next()? {
@@ -115,6 +123,10 @@ impl Desk<'_> {
             looked += 1;
             last = row.get(0)?;
             if row.get::<_, bool>(14)? || !within(&spans, last) {
+                continue;
+            }
+            if unread && (last <= read || row.get::<_, i64>(11)? == self.who.user || row.get_ref(13)? != ValueRef::Null)
+            {
                 continue;
             }
             let msg = self.read_message(&request.conv.name, row)?;
@@ -131,6 +143,12 @@ impl Desk<'_> {
         Ok(Found { msgs, rest: None })
     }
 
+    /// How far this user has read.
+    fn read_upto(&self, conv: i64) -> Result<i64, Stop> {
+        let mut select = self.conn.prepare_cached("SELECT read FROM member WHERE conv = ?1 AND user = ?2")?;
+        Ok(select.query_row([conv, self.who.user], |row| row.get(0))?)
+    }
+
     fn hist_ok(&self, request: &Request, found: Found) -> Result<WireOk, Stop> {
         let floor = self.spans(request.conv.id)?.first().map(|(lo, _)| positive(*lo));
         let cursor = match found.rest {
@@ -144,6 +162,7 @@ impl Desk<'_> {
                     l: request.limit,
                     b: request.bound,
                     f: request.filter.clone(),
+                    n: request.no_timeout,
                 };
                 Some(self.seal_page(&page, request.no_timeout)?)
             }

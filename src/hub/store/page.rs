@@ -38,6 +38,9 @@ pub(super) enum Page {
         b: Option<i64>,
         /// Which messages.
         f: Option<Filter>,
+        /// It does not end.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        n: bool,
     },
     /// A page of conversations.
     #[serde(rename = "c")]

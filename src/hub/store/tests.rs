@@ -306,3 +306,25 @@ fn pruning_takes_what_is_older_than_the_retention_and_leaves_the_rest_readable()
     let (cur, events) = bench.stream(&bob, 11);
     assert_eq!((cur, events.len(), &events[0]["seq"]), (41, 30, &json!(11)));
 }
+
+#[test]
+fn a_page_looks_at_a_bounded_number_of_rows_and_says_where_to_go_on() {
+    let bench = Bench::new();
+    let (ann, bob) = (bench.user("ann"), bench.user("bob"));
+    let conv = bench.say(&ann, "bob", "needle").unwrap().conv.unwrap();
+    let fill = "WITH RECURSIVE n(x) AS (SELECT 2 UNION ALL SELECT x + 1 FROM n WHERE x < 25000)
+        INSERT INTO msg(id, conv, seq, rev, sender, ts, digest, body)
+        SELECT (conv << 32) | x, conv, x, x + 1, sender, ts, digest, '{\"type\":\"text\",\"text\":\"hay\"}'
+        FROM n, msg WHERE msg.seq = 1";
+    let job = move |conn: &Connection| {
+        conn.execute(fill, [])?;
+        conn.execute("UPDATE conv SET seq = 25000, rev = 25001", [])?;
+        Ok::<_, Stop>(((), Vec::new()))
+    };
+    futures_util::FutureExt::now_or_never(bench.store.writer.call(job)).unwrap().unwrap();
+    let rare = json!({"t": "hist", "conv": conv, "filter": {"text": "needle"}});
+    let first = bench.request(&bob, rare).unwrap();
+    assert_eq!((first.msgs.unwrap().len(), first.more), (0, Some(true)));
+    let second = bench.request(&bob, json!({"t": "hist", "cursor": first.cursor.unwrap()})).unwrap();
+    assert_eq!((second.msgs.unwrap().len(), second.more), (1, Some(false)));
+}

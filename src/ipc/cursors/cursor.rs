@@ -141,16 +141,22 @@ impl Cursor {
         if let Some(seq) = self.mark.live {
             return Ask::Live(seq);
         }
-        if self.mark.query.order == Order::Rank {
-            let Some(ranks) = &self.ranks else { return Ask::Ranks(Box::new(self.mark.query.clone())) };
+        if self.mark.query.order.is_rank() {
+            let Some(ranks) = &self.ranks else { return Ask::Ranks(Box::new(self.question())) };
             let rest = ranks.iter().skip(self.mark.offset as usize);
             return Ask::Ranked(rest.take(self.room(filling)).copied().collect());
         }
-        let mut query = self.mark.query.clone();
-        if self.scan.is_some() {
+        let mut query = self.question();
+        if self.scan != self.mark.at {
+            // Within a stretch of rows that are not passed for good what was to be left out has been.
             query.skip = 0;
         }
         Ask::Page { query: Box::new(query), from: self.scan, limit: self.room(filling) }
+    }
+
+    /// What is asked of the store: only what was here at the opening, however long ago that is.
+    fn question(&self) -> Query {
+        Query { as_of: Some(self.mark.seq), ..self.mark.query.clone() }
     }
 
     fn room(&self, filling: &Filling) -> usize {
@@ -158,21 +164,12 @@ impl Cursor {
         filling.room().min(left).max(1)
     }
 
-    /// Rows of a page that changed since the opening: of these, the caller must find out which are new.
-    pub(in crate::ipc) fn suspects(&self, page: &Page) -> Vec<MessageId> {
-        let suspect = |row: &PageRow| match row {
-            PageRow::Message(message) if message.seq > self.mark.seq => Some(message.id),
-            PageRow::Message(_) | PageRow::Hole(_) => None,
-        };
-        page.rows.iter().filter_map(suspect).collect()
-    }
-
-    /// A page came; `late` are those of its rows that did not exist at the opening.
-    pub(in crate::ipc) fn take_page(&mut self, filling: &mut Filling, page: Page, late: &BTreeSet<MessageId>) {
+    /// A page came.
+    pub(in crate::ipc) fn take_page(&mut self, filling: &mut Filling, page: Page) {
         for row in page.rows {
             match row {
                 PageRow::Message(message) => {
-                    if !self.take_message(filling, message, late) {
+                    if !self.take_message(filling, message) {
                         return;
                     }
                 }
@@ -188,17 +185,19 @@ impl Cursor {
             }
         }
         match page.next {
-            Some(next) => self.pass(next, false),
+            Some(next) => {
+                self.pass(next, false);
+                self.mark.query.skip = page.skip;
+            }
             None => self.end(filling),
         }
     }
 
     /// Gives a message, or passes it; `false` when the batch takes no more.
-    fn take_message(&mut self, filling: &mut Filling, message: Box<Message>, late: &BTreeSet<MessageId>) -> bool {
+    fn take_message(&mut self, filling: &mut Filling, message: Box<Message>) -> bool {
         let (id, position) = (message.id, message.position);
         let unsettled = matches!(message.state, MessageState::Pending | MessageState::InFlight);
-        let new = late.contains(&id) && !crate::mutant("cursor-gives-new-rows");
-        if new || self.mark.given.contains(&id) {
+        if self.mark.given.contains(&id) {
             self.pass(position, unsettled);
             return true;
         }
@@ -239,7 +238,7 @@ impl Cursor {
     fn mutated(&self, position: Position) -> Position {
         let away = match self.mark.query.order {
             Order::Asc => 1_500 << Position::TIE_BITS,
-            Order::Desc | Order::Rank => -(1_500 << Position::TIE_BITS),
+            Order::Desc | Order::Rank | Order::RankAsc => -(1_500 << Position::TIE_BITS),
         };
         match () {
             () if crate::mutant("cursor-skips") => Position(position.0 + away),
@@ -324,7 +323,7 @@ impl Cursor {
         match (self.mark.at, self.mark.query.order) {
             (Some(at), Order::Desc) => position >= at,
             (Some(at), Order::Asc) => position <= at,
-            (Some(_), Order::Rank) | (None, _) => false,
+            (Some(_), Order::Rank | Order::RankAsc) | (None, _) => false,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::desk::done;
 use super::waits::{self, Parked};
 use super::{Desk, Outcome, value};
 use crate::model::{Anchor, FeedItem, FeedKind, Hole, MessageId, Order, PageRow, Position, Query, Scope, Seq};
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ const FIRST_BATCH: u32 = 101;
 const MAX_BATCH: u32 = 1_000;
 /// Most bytes of a batch.
 const MAX_BYTES: u32 = 1 << 20;
+/// Pages of the store that go into one batch at most; each looks at a bounded number of rows.
+const PAGES: usize = if cfg!(test) { 3 } else { 10 };
 /// Changes read at once.
 const CHANGES: usize = 1_000;
 /// Messages asked of the server at once when a reader reaches a hole.
@@ -159,22 +161,26 @@ impl Desk {
         Ok((live && !filling.done && filling.rows.is_empty() && parked.want > 0).then_some(Waiting::Live))
     }
 
-    /// Reads what the cursor asks for until its batch is full or nothing more is there now.
+    /// Reads what the cursor asks for until its batch is full, nothing more is there now, or so much was looked at that
+    /// the client hears from us first.
     async fn fill(&self, cursor: &mut Cursor, filling: &mut Filling) -> Result<(), Fault> {
+        let mut pages = 0;
         loop {
             match cursor.ask(filling) {
                 Ask::Nothing => return Ok(()),
+                Ask::Page { .. } if pages == PAGES => return Ok(()),
                 Ask::Page { query, from, limit } => {
+                    pages += 1;
                     let page = self.hall.store.page(*query, from, limit).await?;
-                    let late = self.late(cursor.suspects(&page), cursor.mark().seq).await?;
-                    cursor.take_page(filling, page, &late);
+                    cursor.take_page(filling, page);
                 }
                 Ask::Ranks(query) => {
                     let page = self.hall.store.page(*query, None, MAX_BATCH as usize).await?;
                     cursor.take_ranks(&page);
                 }
                 Ask::Ranked(ids) => {
-                    let messages = self.hall.store.messages(ids.clone()).await?;
+                    let text = cursor.mark().query.text.clone().unwrap_or_default();
+                    let messages = self.hall.store.shown(text, ids.clone()).await?;
                     cursor.take_ranked(filling, &ids, messages);
                 }
                 Ask::Live(after) => {
@@ -206,27 +212,6 @@ impl Desk {
         let rows = rows.filter(|(_, message)| fits(&query, message)).collect();
         cursor.take_live(filling, rows, upto);
         Ok(true)
-    }
-
-    /// Which of these messages did not exist as of `seq`. Changes that are no longer kept cannot tell: then none.
-    async fn late(&self, suspects: Vec<MessageId>, seq: Seq) -> Result<BTreeSet<MessageId>, Fault> {
-        let mut late = BTreeSet::new();
-        if suspects.is_empty() {
-            return Ok(late);
-        }
-        let suspects: BTreeSet<MessageId> = suspects.into_iter().collect();
-        let mut after = seq;
-        loop {
-            let items = match self.hall.store.changes(after, CHANGES).await {
-                Ok(items) => items,
-                Err(StoreError::Invalid(_)) => return Ok(late),
-                Err(error) => return Err(error.into()),
-            };
-            let Some(last) = items.last() else { return Ok(late) };
-            after = last.seq;
-            let new = items.iter().filter(|item| item.kind == FeedKind::Message);
-            late.extend(new.filter_map(|item| item.message).filter(|id| suspects.contains(id)));
-        }
     }
 
     /// What happened behind the reader since it was told last.
@@ -268,6 +253,7 @@ impl Desk {
     async fn mark(&self, find: Find, tail: bool, want: usize) -> Result<Mark, Fault> {
         let seq = *self.hall.store.feed().borrow();
         let mut query = self.query(find).await?;
+        Store::check(&query)?;
         if tail && (query.order != Order::Asc || query.text.is_some()) {
             return Err(Fault::params("`tail` goes oldest first and without `text`").remedy("set `sort` to `asc`"));
         }
@@ -286,7 +272,7 @@ impl Desk {
         let anchor = self.hall.store.message(id).await?;
         let (order, side, step) = match query.order {
             Order::Desc => (Order::Asc, Anchor::After(id), 1),
-            Order::Asc | Order::Rank => (Order::Desc, Anchor::Before(id), -1),
+            Order::Asc | Order::Rank | Order::RankAsc => (Order::Desc, Anchor::Before(id), -1),
         };
         let back = Query { order, anchor: Some(side), skip: 0, limit: None, ..query.clone() };
         let page = if rows == 0 { None } else { Some(self.hall.store.page(back, None, rows).await?) };
@@ -314,9 +300,6 @@ impl Desk {
             (None, None, Some(id)) => Some(Anchor::Around(id)),
             _ => return Err(Fault::params("only one of `before`, `after` and `around` can be given")),
         };
-        if find.sort == Order::Rank && (find.text.is_none() || anchor.is_some()) {
-            return Err(Fault::params("`rank` needs `text`, and no `before`, `after` or `around`"));
-        }
         Ok(Query {
             scope,
             order: find.sort,
@@ -331,6 +314,7 @@ impl Desk {
             text: find.text,
             skip: find.skip,
             limit: find.limit,
+            as_of: None,
         })
     }
 

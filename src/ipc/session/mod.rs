@@ -33,8 +33,8 @@ use waits::{Wait, Woken};
 
 /// What a request came to.
 enum Outcome {
-    /// The answer.
-    Value(Value),
+    /// The answer's JSON.
+    Text(String),
     /// The answer comes later.
     Wait(Wait),
 }
@@ -161,7 +161,7 @@ impl Session {
             return self.answer(asked.id, Err(fault.remedy("wait for some of their answers")));
         }
         match Box::pin(self.desk.handle(asked.id.clone(), asked.call)).await {
-            Ok(Outcome::Value(value)) => self.answer(asked.id, Ok(value)),
+            Ok(Outcome::Text(text)) => self.say(asked.id.as_ref(), &text),
             Ok(Outcome::Wait(wait)) => self.waits.push(wait),
             Err(fault) => self.answer(asked.id, Err(fault)),
         }
@@ -173,7 +173,7 @@ impl Session {
             Woken::Cursor(parked) => {
                 let id = parked.request.clone();
                 match Box::pin(self.desk.go_on(*parked)).await {
-                    Ok(Outcome::Value(value)) => self.answer(id, Ok(value)),
+                    Ok(Outcome::Text(text)) => self.say(id.as_ref(), &text),
                     Ok(Outcome::Wait(wait)) => self.waits.push(wait),
                     Err(fault) => self.answer(id, Err(fault)),
                 }
@@ -188,6 +188,13 @@ impl Session {
         }
     }
 
+    /// Answers with a result that is JSON already.
+    fn say(&mut self, id: Option<&RequestId>, result: &str) {
+        if let Some(id) = id {
+            self.out.extend(wire::result_line(id, result));
+        }
+    }
+
     fn tell(&mut self, notification: &Notification) {
         self.out.extend(wire::notification_line(notification));
     }
@@ -195,5 +202,5 @@ impl Session {
 
 /// An answer's JSON.
 fn value<T: Serialize>(answer: &T) -> Result<Outcome, Fault> {
-    serde_json::to_value(answer).map(Outcome::Value).map_err(|error| Fault::new(FaultCode::Internal, error.to_string()))
+    serde_json::to_string(answer).map(Outcome::Text).map_err(|error| Fault::new(FaultCode::Internal, error.to_string()))
 }

@@ -150,6 +150,20 @@ impl House {
         }
     }
 
+    /// The feed keeps nothing of what has happened so far.
+    pub(super) async fn forget_changes(&self) {
+        self.database().execute("DELETE FROM change", []).unwrap();
+    }
+
+    /// A connection to the database beside the store's own, with the same checksums.
+    pub(super) fn database(&self) -> rusqlite::Connection {
+        let path = self.dir.path().join("wakeful.db");
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let conn = rusqlite::Connection::open_with_flags_and_vfs(path, flags, c"wakeful-sums").unwrap();
+        conn.busy_timeout(std::time::Duration::from_millis(500)).unwrap();
+        conn
+    }
+
     /// Messages come in, their texts the numbers from `from` on, one second apart.
     pub(super) async fn arrive(&mut self, server: &str, numbers: std::ops::Range<u64>) {
         let events: Vec<Event> = numbers.map(|n| Event::Message(Box::new(arrival(server, n, Origin::Live)))).collect();

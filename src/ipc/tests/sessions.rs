@@ -216,6 +216,68 @@ async fn a_thousand_cursors_are_open_at_once_and_all_go_with_their_session() {
 }
 
 #[tokio::test]
+async fn a_thousand_open_cursors_cost_a_bounded_memory_and_it_is_given_back_when_their_client_dies() {
+    let mut house = House::new().await;
+    let team = house.conversation("team").await;
+    house.arrive("team", 0..300).await;
+    let sockets = || std::fs::read_dir("/proc/self/fd").map(Iterator::count).unwrap_or(0);
+    let open = |round: usize| CursorOpen {
+        find: Find { text: (round % 10 == 0).then(|| "1".into()), ..in_conversation(team) },
+        batch: Some(10),
+        ..CursorOpen::default()
+    };
+    let (before, descriptors) = (rss(), sockets());
+    for round in 0..6 {
+        let client = house.client().await;
+        for cursor in 0..1_000 {
+            client.call(open(cursor)).await.unwrap();
+        }
+        // Nothing is closed: the client is gone between two requests.
+        drop(client);
+        let grown = rss().saturating_sub(before);
+        assert!(grown < 24 << 20, "{grown} bytes after {} cursors", (round + 1) * 1_000);
+    }
+    while sockets() > descriptors + 4 {
+        tokio::task::yield_now().await;
+    }
+    house.client().await.status().await.unwrap();
+}
+
+#[tokio::test]
+async fn no_open_cursor_holds_the_write_ahead_log() {
+    let mut house = House::new().await;
+    let team = house.conversation("team").await;
+    house.arrive("team", 0..300).await;
+    let client = house.client().await;
+    let open = CursorOpen { find: in_conversation(team), batch: Some(10), no_timeout: true, ..CursorOpen::default() };
+    let mut cursors = Vec::new();
+    for _ in 0..100 {
+        cursors.push(client.call(open.clone()).await.unwrap().cursor.unwrap());
+    }
+    let other = house.database();
+    let emptied = || -> bool {
+        let busy: i64 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+        let log = std::fs::metadata(house.dir.path().join("wakeful.db-wal")).unwrap().len();
+        busy == 0 && log == 0
+    };
+    let large = |n: u64| Arrival { text: "x".repeat(8_000), ..arrival("team", n, Origin::Live) };
+    for round in 0..10 {
+        let batch = (0..100).map(|n| Event::Message(Box::new(large(1_000 + round * 100 + n)))).collect();
+        house.apply(batch).await;
+        assert!(emptied(), "after {round} rounds with {} cursors in the middle of their reading", cursors.len());
+    }
+    for cursor in cursors {
+        let next = crate::ipc::wire::CursorNext { cursor, batch: Some(2), wait_ms: None };
+        assert_eq!(texts(&client.call(next).await.unwrap().rows), ["289", "288"]);
+    }
+    // The same with a transaction held open, as a cursor that were a statement would: the log cannot be emptied.
+    let held = house.database();
+    held.execute_batch("BEGIN; SELECT count(*) FROM message").unwrap();
+    house.apply(vec![Event::Message(Box::new(large(9_000)))]).await;
+    assert!(!emptied(), "this test can fail");
+}
+
+#[tokio::test]
 async fn without_a_daemon_the_client_says_where_it_looked() {
     let dir = tempfile::tempdir().unwrap();
     let error = Client::connect(&dir.path().join("socket")).await.unwrap_err();

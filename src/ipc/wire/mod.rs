@@ -192,6 +192,13 @@ pub fn line<T: Serialize>(value: &T) -> Vec<u8> {
     bytes
 }
 
+/// The line of an answer whose result is JSON already.
+#[must_use]
+pub fn result_line(id: &RequestId, result: &str) -> Vec<u8> {
+    let id = serde_json::to_string(id).unwrap_or_default();
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}\n").into_bytes()
+}
+
 /// A notification's line.
 #[must_use]
 pub fn notification_line(notification: &Notification) -> Vec<u8> {
@@ -237,6 +244,16 @@ mod tests {
         let misspelt = read_request(line).unwrap_err().error.unwrap();
         assert_eq!(misspelt.code, FaultCode::BadParams.number());
         assert!(misspelt.message.contains("sendr"), "{}", misspelt.message);
+    }
+
+    #[test]
+    fn an_answer_that_is_json_already_reads_as_any_other() {
+        for id in [RequestId::Number(7), RequestId::Text("a\"b".into())] {
+            let written = result_line(&id, r#"{"x":[1]}"#);
+            assert!(written.ends_with(b"}\n"));
+            let Incoming::Response(read) = read_incoming(&written).unwrap() else { panic!("no answer") };
+            assert_eq!((read.id, read.result), (Some(id), Some(serde_json::json!({"x": [1]}))));
+        }
     }
 
     #[test]

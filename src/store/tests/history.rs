@@ -184,6 +184,147 @@ async fn search_finds_words_prefixes_phrases_and_scripts_without_spaces_newest_f
     }
 }
 
+fn marked(message: &Message) -> String {
+    let parts = message.snippet.as_ref().expect("a search has snippets");
+    parts.iter().map(|part| if part.hit { format!("[{}]", part.text) } else { part.text.clone() }).collect()
+}
+
+#[tokio::test]
+async fn one_or_two_characters_of_a_script_without_spaces_find_exactly_what_has_them() {
+    let f = Fixture::new().await;
+    let lines = ["เด็กน้อย", "วันนี้อากาศดี", "京都", "東京", "人々が来る", "ﾊﾝｶｸ", "안녕하세요", "ငါတို့", "日本 beer"];
+    f.apply((1..).zip(lines).map(|(order, line)| came("c1", order, line)).collect()).await;
+    for (typed, expected) in [
+        ("ดี", vec![lines[1]]),
+        ("ด", vec![lines[1], lines[0]]),
+        ("京", vec![lines[3], lines[2]]),
+        ("京*", vec![lines[3], lines[2]]),
+        ("東京", vec![lines[3]]),
+        ("京東", vec![]),
+        ("々", vec![lines[4]]),
+        ("ﾊﾝ", vec![lines[5]]),
+        ("안녕", vec![lines[6]]),
+        ("ငါ", vec![lines[7]]),
+        ("本 bee*", vec![lines[8]]),
+        ("BEER 日", vec![lines[8]]),
+    ] {
+        let query = Query { text: Some(typed.into()), ..Query::new(Scope::All) };
+        let rows = messages(f.store.page(query, None, 10).await.unwrap().rows);
+        assert_eq!(rows.iter().map(|message| message.text.as_str()).collect::<Vec<_>>(), expected, "{typed}");
+        assert!(rows.iter().all(|row| marked(row).contains('[')), "{typed}: the match is marked");
+    }
+}
+
+#[tokio::test]
+async fn a_snippet_marks_what_was_found_as_the_index_reads_it() {
+    let f = Fixture::new().await;
+    let long = format!("{}the Café crème is here {}", "before ".repeat(100), "after ".repeat(100));
+    f.apply(vec![came("c1", 1, &long), came("c1", 2, "creme, CAFE creme")]).await;
+    let find = |typed: &str, order| Query { text: Some(typed.into()), order, ..Query::new(Scope::All) };
+    for order in [Order::Desc, Order::Rank] {
+        let mut rows = messages(f.store.page(find("\"cafe creme\"", order), None, 10).await.unwrap().rows);
+        rows.sort_by_key(|row| -row.position.0);
+        assert_eq!(marked(&rows[0]), "creme, [CAFE creme]");
+        assert!(marked(&rows[1]).contains("the [Café crème] is here") && marked(&rows[1]).len() < 400);
+    }
+    let prefix = messages(f.store.page(find("bef*", Order::Desc), None, 10).await.unwrap().rows);
+    assert!(marked(&prefix[0]).starts_with("[before] [before]"));
+    assert!(f.all().await[0].snippet.is_none(), "only a search has one");
+}
+
+#[tokio::test]
+async fn a_rank_goes_both_ways_over_the_same_list() {
+    let f = Fixture::new().await;
+    f.apply(vec![
+        came("c1", 1, "tea"),
+        came("c1", 2, "tea and much else that is not it"),
+        came("c1", 3, "tea tea tea"),
+    ])
+    .await;
+    let find = |order| Query { text: Some("tea".into()), order, ..Query::new(Scope::All) };
+    let best = shown(&f.store.page(find(Order::Rank), None, 10).await.unwrap().rows);
+    let worst = shown(&f.store.page(find(Order::RankAsc), None, 10).await.unwrap().rows);
+    assert_eq!(best, "tea tea tea tea tea and much else that is not it");
+    assert_eq!(worst, "tea and much else that is not it tea tea tea tea");
+}
+
+#[tokio::test]
+async fn rare_rows_are_found_in_short_pages_that_say_where_to_go_on() {
+    let f = Fixture::new().await;
+    // Two conditions of which each alone holds for many: no index has both.
+    let rare = |order: u64| order == 3 || order == 750;
+    let file = || vec![Attachment { url: "u".into(), mime: "m".into(), size: 1, name: None }];
+    for chunk in (1..=750).collect::<Vec<u64>>().chunks(250) {
+        let row = |order: &u64| {
+            let sender = if rare(*order) { "carol" } else { "bob" };
+            event(Arrival { sender: sender.into(), attachments: file(), ..arrival("c1", *order, "x") })
+        };
+        f.apply(chunk.iter().map(row).collect()).await;
+    }
+    for (order, skip) in [(Order::Desc, 0), (Order::Asc, 0), (Order::Desc, 1)] {
+        let mut query =
+            Query { sender: Some("carol".into()), has_attachment: true, order, skip, ..Query::new(Scope::All) };
+        let (mut found, mut pages, mut from) = (0, 0, None);
+        loop {
+            let page = f.store.page(query.clone(), from, 50).await.unwrap();
+            found += page.rows.len();
+            pages += 1;
+            (from, query.skip) = (page.next, page.skip);
+            if from.is_none() {
+                break;
+            }
+        }
+        assert_eq!((found, pages), (2 - skip as usize, 2), "{order:?} {skip}");
+        assert_eq!(f.store.count(Query { skip: 0, ..query }).await.unwrap(), 2);
+    }
+}
+
+#[tokio::test]
+async fn several_accounts_are_merged_by_time() {
+    let f = Fixture::new().await;
+    let other = f.store.account("work", "hub", Some("ann")).await.unwrap();
+    for order in 1..=9_u64 {
+        let link = event(Arrival { text: format!("{order} http://x"), ..arrival("c1", order, "") });
+        let account = if order % 3 == 0 { other } else { f.account };
+        let batch = Batch { events: vec![link], checkpoint: Checkpoint::default(), at: Timestamp(T0) };
+        f.store.apply(account, batch).await.unwrap();
+    }
+    for query in [
+        Query { has_link: true, ..Query::new(Scope::All) },
+        Query { sender: Some("bob".into()), ..Query::new(Scope::All) },
+        Query { unread: true, has_link: true, sender: Some("bob".into()), ..Query::new(Scope::All) },
+    ] {
+        for order in [Order::Asc, Order::Desc] {
+            let (mut seen, mut from) = (Vec::new(), None);
+            loop {
+                let page = f.store.page(Query { order, ..query.clone() }, from, 2).await.unwrap();
+                seen.extend(messages(page.rows).into_iter().map(|message| message.text[..1].to_owned()));
+                from = page.next;
+                if from.is_none() {
+                    break;
+                }
+            }
+            let expected = if order == Order::Asc { "123456789" } else { "987654321" };
+            assert_eq!(seen.concat(), expected, "{query:?}");
+        }
+        assert_eq!(f.store.count(query).await.unwrap(), 9);
+    }
+}
+
+#[tokio::test]
+async fn what_came_after_a_change_can_be_left_out_and_what_was_filled_in_is_not() {
+    let f = Fixture::new().await;
+    f.apply((5..=7).map(|order| came("c1", order, &order.to_string())).collect()).await;
+    let as_of = Some(*f.store.feed().borrow());
+    let past = |order: u64| event(Arrival { origin: Origin::History, ..arrival("c1", order, &order.to_string()) });
+    f.apply(vec![came("c1", 8, "8"), past(3), past(4)]).await;
+    f.send(f.conversation("c1").await, "mine").await;
+    let query = Query { as_of, order: Order::Asc, ..Query::new(Scope::All) };
+    assert_eq!(shown(&f.store.page(query.clone(), None, 10).await.unwrap().rows), "3 4 5 6 7");
+    let text = Query { text: Some("8".into()), ..query };
+    assert_eq!(f.store.count(text).await.unwrap(), 0);
+}
+
 #[tokio::test]
 async fn a_search_is_paged_like_history() {
     let f = Fixture::new().await;

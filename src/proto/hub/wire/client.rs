@@ -388,6 +388,8 @@ wire! {
         until: u64,
         /// Containing this text.
         text: String,
+        /// By others and not read.
+        unread: bool,
     }
 }
 wire! {
