@@ -17,7 +17,9 @@ const GLYPHS: usize = 4;
 /// All steps, oldest first.
 pub(super) fn migrations() -> Migrations<'static> {
     let step = |(index, sql): (usize, &&'static str)| match index {
-        GLYPHS => M::up_with_hook(sql, |tx: &rusqlite::Transaction<'_>| -> HookResult { Ok(search::index_glyphs(tx)?) }),
+        GLYPHS => {
+            M::up_with_hook(sql, |tx: &rusqlite::Transaction<'_>| -> HookResult { Ok(search::index_glyphs(tx)?) })
+        }
         _ => M::up(sql),
     };
     Migrations::new(STEPS.iter().enumerate().map(step).collect())
@@ -38,7 +40,8 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     /// SHA-256 of each released step, its first eight bytes: a released step is never edited.
-    const RELEASED: [&str; 5] = ["023c74157134fd43", "a1bd06621cf0dab3", "3df6210e08a996b4", "15535277afe38852", "5578f992c93d0470"];
+    const RELEASED: [&str; 5] =
+        ["023c74157134fd43", "a1bd06621cf0dab3", "3df6210e08a996b4", "15535277afe38852", "5578f992c93d0470"];
 
     /// What a program of that version left behind, as statements on its schema.
     const LEFT: [&str; 5] = [

@@ -328,3 +328,18 @@ fn a_page_looks_at_a_bounded_number_of_rows_and_says_where_to_go_on() {
     let second = bench.request(&bob, json!({"t": "hist", "cursor": first.cursor.unwrap()})).unwrap();
     assert_eq!((second.msgs.unwrap().len(), second.more), (1, Some(false)));
 }
+
+#[test]
+fn oldest_first_pages_end_with_what_was_there_at_the_opening_and_their_token_ends_too() {
+    let bench = Bench::new();
+    let (ann, bob) = (bench.user("ann"), bench.user("bob"));
+    let conv = (0..4).map(|n| bench.say(&ann, "bob", &n.to_string()).unwrap().conv.unwrap()).last().unwrap();
+    let first = bench.request(&bob, json!({"t": "hist", "conv": conv, "order": "asc", "limit": 2})).unwrap();
+    bench.say(&ann, "bob", "later").unwrap();
+    let rest = json!({"t": "hist", "id": 9, "cursor": first.cursor.unwrap()});
+    let second = bench.request(&bob, rest.clone()).unwrap();
+    assert_eq!((second.msgs.unwrap().len(), second.more), (2, Some(false)));
+    let ask = Ask::Request(Box::new(decode_client(&rest.to_string()).unwrap()));
+    let late = bench.store.carry_out_now(&bob, ask, Timestamp(AT.ms() + 601_000)).answer;
+    assert!(matches!(&late, Answer::Err(err) if err.code == ErrorCode::CursorExpired && err.at == Some(2)), "{late:?}");
+}

@@ -250,7 +250,8 @@ impl Cursor {
     /// History is exhausted.
     fn end(&mut self, filling: &mut Filling) {
         if self.mark.tail && !filling.done {
-            self.mark.live = Some(self.mark.seq);
+            let from = if crate::mutant("tail-gap") { self.mark.seen } else { self.mark.seq };
+            self.mark.live = Some(from);
         } else {
             filling.done = true;
         }

@@ -14,6 +14,9 @@ pub(in crate::ipc) fn in_scope(query: &Query, item: &FeedItem) -> bool {
 /// The message fits the conditions. Full text is left to the store: here it always fits.
 pub(in crate::ipc) fn fits(query: &Query, message: &Message) -> bool {
     let linked = || message.text.contains("https://") || message.text.contains("http://");
+    if crate::mutant("live-unfiltered") {
+        return true;
+    }
     query.sender.as_ref().is_none_or(|sender| *sender == message.sender)
         && query.since.is_none_or(|since| message.position >= Position::of_ms(since.ms()))
         && query.until.is_none_or(|until| message.position < Position::of_ms(until.ms()) && !unsettled(message))

@@ -106,6 +106,9 @@ impl Cursors {
 
     /// Ends what has been idle for too long.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if crate::mutant("cursor-idle-forever") {
+            return;
+        }
         let idle = self.idle;
         let late =
             |slot: &Slot| matches!(slot, Slot::Idle(cursor, since) if !cursor.no_timeout() && *since + idle <= now);

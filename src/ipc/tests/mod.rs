@@ -4,6 +4,7 @@ mod conformance;
 mod examples;
 mod holes;
 mod model;
+mod questions;
 mod requests;
 mod sessions;
 mod subscriptions;
