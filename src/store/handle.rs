@@ -369,7 +369,7 @@ impl Store {
     ///
     /// # Errors
     /// `Invalid` with the reason, where it makes no sense or would have to read everything.
-    pub fn check(query: &Query) -> Result<()> {
+    pub fn can_answer(query: &Query) -> Result<()> {
         plan::check(query)
     }
 

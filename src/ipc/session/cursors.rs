@@ -253,7 +253,7 @@ impl Desk {
     async fn mark(&self, find: Find, tail: bool, want: usize) -> Result<Mark, Fault> {
         let seq = *self.hall.store.feed().borrow();
         let mut query = self.query(find).await?;
-        Store::check(&query)?;
+        Store::can_answer(&query)?;
         if tail && (query.order != Order::Asc || query.text.is_some()) {
             return Err(Fault::params("`tail` goes oldest first and without `text`").remedy("set `sort` to `asc`"));
         }
