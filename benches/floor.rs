@@ -3,7 +3,7 @@
 //!
 //! The prototype has the same schema, full-text index, `synchronous=FULL` and checkpoints beside it; it checks nothing, knows
 //! no duplicates, counts nothing unread, keeps no ranges and no feed.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the machine's clock")]
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -65,7 +65,7 @@ fn frame(from: usize, to: usize) -> String {
 
 type Server = WebSocketStream<TcpStream>;
 
-#[expect(clippy::result_large_err, clippy::unnecessary_wraps, reason = "the library's own shape")]
+#[expect(clippy::result_large_err, reason = "the library's own shape")]
 async fn accept(listener: &TcpListener) -> Server {
     let (stream, _) = listener.accept().await.unwrap();
     stream.set_nodelay(true).unwrap();
@@ -198,11 +198,10 @@ fn rate(count: usize, took: Duration) -> f64 {
     f64::from(u32::try_from(count).unwrap()) / took.as_secs_f64()
 }
 
-/// The same frames over the same kind of socket into the same schema, by the shortest program that does it.
-async fn prototype(dir: &Path, count: usize) -> f64 {
-    let path = dir.join("wakeful.db");
+/// A file with the product's schema, opened as the product opens it, and what its messages refer to.
+async fn bare_store(dir: &Path) -> Connection {
     Store::open(dir, Settings::default(), Clock::system(), Entropy::system()).unwrap().close().await;
-    let conn = Connection::open(&path).unwrap();
+    let conn = Connection::open(dir.join("wakeful.db")).unwrap();
     for (name, value) in
         [("journal_mode", "wal"), ("synchronous", "full"), ("wal_autocheckpoint", "0"), ("cache_size", "-256")]
     {
@@ -214,6 +213,12 @@ async fn prototype(dir: &Path, count: usize) -> f64 {
          INSERT INTO conversation(key, id, account, kind, server) VALUES (1, zeroblob(16), 1, 1, 'c1');",
     )
     .unwrap();
+    conn
+}
+
+/// The same frames over the same kind of socket into the same schema, by the shortest program that does it.
+async fn prototype(dir: &Path, count: usize) -> f64 {
+    let (path, conn) = (dir.join("wakeful.db"), bare_store(dir).await);
     let (told, mut out) = UnixStream::pair().unwrap();
     let subscriber = std::thread::spawn(move || BufReader::new(told).lines().take(count).count());
     let (grown, news) = std::sync::mpsc::sync_channel::<()>(1);

@@ -6,8 +6,8 @@ use super::conversation::Conv;
 use super::tx::{Result, Tx};
 use super::{Batch, StoreError, account, code, conversation, names, place, search};
 use crate::model::{
-    AccountId, ConversationKey, ConversationRecord, Event, FeedKind, MessageRecord, MessageState, Record, Span,
-    SpanEdge, SpanRecord, Timestamp,
+    AccountId, ConversationKey, ConversationRecord, Event, FeedKind, MessageId, MessageRecord, MessageState, Record,
+    Span, SpanEdge, SpanRecord, Timestamp,
 };
 use std::collections::BTreeMap;
 
@@ -107,6 +107,25 @@ fn message(tx: &mut Tx<'_>, row: &MessageRecord, unread: &mut BTreeMap<i64, (Acc
         MessageState::Pending | MessageState::InFlight => (MessageState::Failed, Some("not sent when it was exported")),
         state => (state, message.error.as_deref()),
     };
+    put(tx, account, &conv, row, Row { position, id, state, error, archive })?;
+    let touched = unread.entry(conv.key).or_insert((account, 0, 0));
+    touched.1 += i64::from(state == MessageState::Received);
+    touched.2 = touched.2.max(message.sent_at.ms());
+    Ok(true)
+}
+
+/// What was decided about a message's row.
+struct Row<'a> {
+    position: i64,
+    id: MessageId,
+    state: MessageState,
+    error: Option<&'a str>,
+    archive: Option<(i64, &'a str)>,
+}
+
+fn put(tx: &mut Tx<'_>, account: AccountId, conv: &Conv, row: &MessageRecord, decided: Row<'_>) -> Result<()> {
+    let Row { position, id, state, error, archive } = decided;
+    let message = &row.message;
     let seq = tx.change(account, FeedKind::Backfill, Some(conv.id), Some(id))?;
     let sender = conversation::user_key(tx, account, &message.sender)?;
     if let Some(name) = &message.sender_name {
@@ -151,10 +170,7 @@ fn message(tx: &mut Tx<'_>, row: &MessageRecord, unread: &mut BTreeMap<i64, (Acc
         let put = "INSERT OR REPLACE INTO reaction(message, by, key, stands, at) VALUES (?1, ?2, ?3, 1, ?4)";
         tx.run(put, (*id.0.as_bytes(), &reaction.by, &reaction.key, message.sent_at.ms()))?;
     }
-    let touched = unread.entry(conv.key).or_insert((account, 0, 0));
-    touched.1 += i64::from(state == MessageState::Received);
-    touched.2 = touched.2.max(message.sent_at.ms());
-    Ok(true)
+    Ok(())
 }
 
 fn conv_of(tx: &mut Tx<'_>, account: AccountId, row: &MessageRecord) -> Result<Conv> {

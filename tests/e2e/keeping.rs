@@ -162,6 +162,8 @@ fn the_doctor_finds_nothing_where_all_is_well_and_names_what_is_not() {
 fn a_damaged_store_is_moved_aside_rebuilt_from_the_hub_and_said() {
     let pair = Pair::new();
     talked(&pair, 5);
+    // In order, so that everything stands in the file and nothing in its log.
+    assert!(pair.bob.daemon().stop().success());
     let database = pair.bob.path().join("state/wakeful.db");
     std::fs::write(&database, vec![0x5a; 20_000]).unwrap();
     let _bob = pair.bob.daemon();
