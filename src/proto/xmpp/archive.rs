@@ -72,6 +72,17 @@ pub(super) struct Query {
     part_after: Option<String>,
 }
 
+impl Query {
+    pub(super) fn is_catch_up(&self) -> bool {
+        self.purpose == Purpose::CatchUp
+    }
+
+    /// The id that it goes on from.
+    pub(super) fn after(&self) -> Option<String> {
+        self.after.clone()
+    }
+}
+
 fn edge(end: Option<&(String, i64)>) -> Option<SpanEdge> {
     end.map(|(id, at)| SpanEdge { id: id.clone(), at: Timestamp(*at) })
 }

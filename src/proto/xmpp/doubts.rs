@@ -6,7 +6,7 @@
 
 use super::Xmpp;
 use super::durable::{Fresh, Unseen};
-use crate::model::{Command, Event, MessageId};
+use crate::model::{BatchId, Command, Event, MessageId};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,6 +33,17 @@ impl Xmpp {
             self.durable.fresh.pop_first();
         }
         self.durable.fresh.insert(row.outbox, Arc::new(Fresh { row, at: self.wall.ms() }));
+    }
+
+    /// The same of a row that was sent before a restart: the page that shows it began before it.
+    pub(super) fn note_fresh_command(&mut self, command: &Command, archive: &str) {
+        let page = self.session.queries.values().find(|query| query.archive == archive && query.is_catch_up());
+        let key = command.conversation.as_ref();
+        let to = key.and_then(|key| key.peer.clone().or_else(|| key.server.clone()));
+        if let (Some(page), Some(to)) = (page, to) {
+            let (outbox, cid, archive, after) = (command.outbox, command.cid, archive.to_owned(), page.after());
+            self.note_fresh(Unseen { outbox, cid, to, archive, after, acked: true });
+        }
     }
 
     /// What is older than this is on the server's disk, as long as it was there to write.
@@ -67,6 +78,7 @@ impl Xmpp {
         self.durable.unseen = rows;
         self.doubted = self.durable.unseen.iter().filter(|u| u.acked).map(|u| (u.outbox, u.to.clone())).collect();
         self.doubted_until = None;
+        self.doubts_uncut = !self.doubted.is_empty();
         let rows: Vec<_> = self.doubted.keys().copied().collect();
         for outbox in rows {
             self.event(Event::Unconfirmed(outbox));
@@ -85,10 +97,22 @@ impl Xmpp {
         }
     }
 
-    pub(super) fn on_doubts_time(&mut self, now: Instant) {
-        if self.doubted_until.take_if(|until| *until <= now).is_some() {
-            self.doubted.clear();
-            self.pump();
+    /// The outbox knows of them from now on.
+    pub(super) fn doubts_landed(&mut self, batch: BatchId) {
+        if self.doubts_batch.take_if(|waited| *waited == batch).is_some() && self.doubted_until.is_some() {
+            self.doubts_decided();
         }
+    }
+
+    pub(super) fn on_doubts_time(&mut self, now: Instant) {
+        if self.doubted_until.take_if(|until| *until <= now).is_none() {
+            return;
+        }
+        if self.doubts_uncut || self.doubts_batch.is_some() {
+            // A slow disk: the outbox does not know yet that it has to offer them.
+            return self.doubts_decided();
+        }
+        self.doubted.clear();
+        self.pump();
     }
 }

@@ -230,8 +230,14 @@ impl Xmpp {
             rows.push(seen.outbox);
             self.note_fresh(seen);
         }
-        rows.extend(self.held.iter().filter(|held| held.cid == cid).map(|held| held.outbox));
-        self.held.retain(|held| held.cid != cid);
+        if let Some(at) = self.held.iter().position(|held| held.cid == cid)
+            && let Some(held) = self.held.remove(at)
+        {
+            if rows.is_empty() {
+                self.note_fresh_command(&held, &place.archive);
+            }
+            rows.push(held.outbox);
+        }
         if place.room.is_some() {
             rows.extend(self.recent.iter().filter(|recent| recent.cid == cid).map(|recent| recent.outbox));
         }

@@ -105,6 +105,9 @@ pub struct Xmpp {
     doubted: BTreeMap<OutboxId, String>,
     /// No longer than this.
     doubted_until: Option<Instant>,
+    /// That they are in doubt is not on disk yet: it is in no batch, or in this one.
+    doubts_uncut: bool,
+    doubts_batch: Option<BatchId>,
     /// A GUI looks (XEP-0352).
     active: bool,
 }
@@ -148,6 +151,8 @@ impl Xmpp {
             lost_at: None,
             doubted: BTreeMap::new(),
             doubted_until: None,
+            doubts_uncut: false,
+            doubts_batch: None,
             active: false,
         }
     }
@@ -192,6 +197,9 @@ impl Xmpp {
     fn on_cut(&mut self, batch: BatchId) {
         self.age_fresh();
         self.say_parts();
+        if std::mem::take(&mut self.doubts_uncut) {
+            self.doubts_batch = Some(batch);
+        }
         let base = self.cuts.back().map_or(&self.committed, |(_, durable, _)| durable);
         let rows = self.durable.changed_since(base);
         let receipts = std::mem::take(&mut self.receipts);
@@ -207,6 +215,7 @@ impl Xmpp {
         while let Some((id, durable, owed)) = self.cuts.pop_front() {
             self.committed = durable;
             receipts.extend(owed);
+            self.doubts_landed(id);
             if id == batch {
                 break;
             }
@@ -232,7 +241,7 @@ impl Xmpp {
         if self.session.ready {
             self.lost_at = Some(self.wall);
         }
-        self.doubted_until = None;
+        (self.doubted_until, self.doubts_uncut, self.doubts_batch) = (None, false, None);
         self.session = Session::default();
         self.receipts.clear();
         self.fall_back();
