@@ -1,7 +1,6 @@
 //! `history` and `search` as people and scripts use them: by time, around a message, into a pager, on into live.
 
-use crate::journey::{Pair, texts};
-use crate::support::{Daemon, Home, Line, Process, eventually};
+use crate::support::{Daemon, Home, Line, Pair, Process, eventually, texts};
 use serde_json::{Value, json};
 use std::process::Stdio;
 
