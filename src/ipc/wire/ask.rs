@@ -1,7 +1,7 @@
 //! What clients ask, one type a method. `account` is always an account's name; `conversation` is a local id, a server
 //! id, an exact title or a user's name, in this order.
 
-use crate::model::{Attachment, ConversationId, Hole, MessageId, Record, Timestamp};
+use crate::model::{Attachment, ConversationId, Hole, MessageId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Declares parameter types with the derives they all share.
@@ -202,46 +202,6 @@ asks! {
     OutboxCancel {
         /// The message's or the request's id.
         id: MessageId,
-    }
-
-    /// The outbox, newest first: what waits and what failed.
-    OutboxList {
-        /// Only this account's.
-        #[serde(default)]
-        account: Option<String>,
-        /// Settled ones too, for as long as they are kept (7 days).
-        #[serde(default)]
-        all: bool,
-        /// At most so many (default 100, at most 1,000).
-        #[serde(default)]
-        limit: Option<usize>,
-    }
-
-    /// What is missing on this machine, oldest first; at most 1,000.
-    HoleList {
-        /// Only this account's; or whose conversation, see `conversation.get`.
-        #[serde(default)]
-        account: Option<String>,
-        /// Only this conversation's.
-        #[serde(default)]
-        conversation: Option<String>,
-    }
-
-    /// Deletes everything of an account that is no longer configured. Nothing is deleted at the server.
-    AccountPurge {
-        /// Its name.
-        account: String,
-    }
-
-    /// Takes lines of `wakeful export` in, in their order; what is here already is left alone.
-    Import {
-        /// The `id` in the export's first line.
-        export: String,
-        /// How many lines of it are in with these.
-        line: u64,
-        /// The lines; none: only asks how far it is.
-        #[serde(default)]
-        records: Vec<Record>,
     }
 
     /// We have read a conversation.

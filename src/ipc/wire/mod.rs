@@ -12,13 +12,14 @@ mod feed;
 mod method;
 mod reply;
 mod status;
+mod upkeep;
 
 pub use ask::{
-    AccountPurge, Accounts, AttentionSet, Contact, ContactVerb, ConversationAdd, ConversationCreate, ConversationGet,
-    ConversationLeave, ConversationMembers, ConversationRemove, Conversations, Fetch, Hello, Hold, HoleList, Import,
-    MarkRead, MessageEdit, MessageGet, MessageReact, MessageRetract, NotifyChoices, NotifyDecisions, NotifyDnd,
-    NotifyMute, NotifyQuiet, NotifyTest, OutboxCancel, OutboxGet, OutboxList, OutboxWait, Quiet, Reconnect, Reload,
-    RoomJoin, Send, Shutdown, Typing, Unread, Until, Why,
+    Accounts, AttentionSet, Contact, ContactVerb, ConversationAdd, ConversationCreate, ConversationGet,
+    ConversationLeave, ConversationMembers, ConversationRemove, Conversations, Fetch, Hello, Hold, MarkRead,
+    MessageEdit, MessageGet, MessageReact, MessageRetract, NotifyChoices, NotifyDecisions, NotifyDnd, NotifyMute,
+    NotifyQuiet, NotifyTest, OutboxCancel, OutboxGet, OutboxWait, Quiet, Reconnect, Reload, RoomJoin, Send, Shutdown,
+    Typing, Unread, Until, Why,
 };
 pub use cursor::{
     Batch, ChangeNote, CursorClose, CursorCount, CursorNext, CursorOpen, Find, Holes, NoteKind, PageAsk, Row, Waiting,
@@ -31,6 +32,7 @@ pub use reply::{
     Limits, Members, OutboxEntry, OutboxInfo, OutboxProgress, OutboxRows, Queued, UnreadCount, Welcome,
 };
 pub use status::{AccountInfo, ReasonInfo, StatusAsk, StatusInfo, StatusSubscribe, StoreInfo};
+pub use upkeep::{AccountPurge, HoleList, Import, OutboxList};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

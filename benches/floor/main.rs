@@ -6,18 +6,20 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the machine's clock")]
 
+mod bare;
+mod server;
+
+use bare::prototype;
 use futures_util::{SinkExt as _, StreamExt as _};
-use rusqlite::Connection;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write as _};
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use server::{accept, greet, listen};
+use std::io::Write as _;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Ws;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use wakeful::config::Config;
 use wakeful::daemon::{Daemon, Options, Running, network};
 use wakeful::ipc::{Client, wire};
@@ -61,60 +63,6 @@ fn msg(n: usize) -> Value {
 
 fn frame(from: usize, to: usize) -> String {
     json!({"t": "ev", "prev": from, "cur": to, "evs": (from..to).map(msg).collect::<Vec<_>>()}).to_string()
-}
-
-type Server = WebSocketStream<TcpStream>;
-
-#[expect(clippy::result_large_err, reason = "the library's own shape")]
-async fn accept(listener: &TcpListener) -> Server {
-    let (stream, _) = listener.accept().await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    let answer = |_: &Request, mut response: Response| {
-        response.headers_mut().insert("Sec-WebSocket-Protocol", "wakeful.v1.json".parse().unwrap());
-        Ok(response)
-    };
-    tokio_tungstenite::accept_hdr_async(stream, answer).await.unwrap()
-}
-
-/// Greets as a hub does whose user has no history yet; how much may be sent unacknowledged.
-async fn greet(server: &mut Server) -> usize {
-    let hello = server.next().await.unwrap().unwrap().into_text().unwrap();
-    let hello: Value = serde_json::from_str(&hello).unwrap();
-    let window = hello["window"].as_u64().unwrap_or(256);
-    let welcome = json!({
-        "t": "welcome", "user": "me", "device": "d", "conn": "c", "epoch": "e1", "resume": "snap", "reason": "first", "head": 0,
-        "now": T0, "window": window, "caps": [], "ka": {"interval": 45_000, "timeout": 10_000, "max": 600_000},
-        "limits": {"frame_in": 1 << 20, "frame_out": 1 << 20, "text": 1 << 16, "inflight": 16, "hist": 200, "members": 100,
-                   "atts": 10, "blob": 0},
-        "retain": {"days": 30, "events": 1_000_000},
-    });
-    let snap = json!({"t": "snap", "part": 1, "more": false, "convs": [], "users": [], "epoch": "e1", "cur": 0});
-    for frame in [welcome, snap] {
-        server.send(Ws::text(frame.to_string())).await.unwrap();
-    }
-    usize::try_from(window).unwrap()
-}
-
-/// What the client says, until it goes: the newest acknowledged number.
-fn listen(
-    mut from: futures_util::stream::SplitStream<Server>,
-    pongs: mpsc::Sender<String>,
-) -> tokio::sync::watch::Receiver<usize> {
-    let (acked, ack) = tokio::sync::watch::channel(0);
-    tokio::spawn(async move {
-        while let Some(Ok(frame)) = from.next().await {
-            let Ok(text) = frame.into_text() else { continue };
-            let Ok(said) = serde_json::from_str::<Value>(&text) else { continue };
-            if said["t"] == "ping" {
-                let pong = json!({"t": "pong", "n": said["n"], "head": 0, "now": T0}).to_string();
-                pongs.send(pong).await.ok();
-            }
-            if let Some(cur) = said["cur"].as_u64() {
-                acked.send_replace(usize::try_from(cur).unwrap());
-            }
-        }
-    });
-    ack
 }
 
 fn home(dir: &Path, port: u16) -> Paths {
@@ -196,128 +144,6 @@ async fn product(dir: &Path, count: usize) -> (f64, u64) {
 
 fn rate(count: usize, took: Duration) -> f64 {
     f64::from(u32::try_from(count).unwrap()) / took.as_secs_f64()
-}
-
-/// A file with the product's schema, opened as the product opens it, and what its messages refer to.
-async fn bare_store(dir: &Path) -> Connection {
-    Store::open(dir, Settings::default(), Clock::system(), Entropy::system()).unwrap().close().await;
-    let conn = Connection::open(dir.join("wakeful.db")).unwrap();
-    for (name, value) in
-        [("journal_mode", "wal"), ("synchronous", "full"), ("wal_autocheckpoint", "0"), ("cache_size", "-256")]
-    {
-        conn.pragma_update(None, name, value).unwrap();
-    }
-    conn.execute_batch(
-        "INSERT INTO account(id, name, protocol) VALUES (1, 'me', 'hub'); INSERT INTO user(key, account, user) VALUES (1, 1, 'bob');
-         INSERT INTO archive(key, account, name) VALUES (1, 1, 'e1/c1');
-         INSERT INTO conversation(key, id, account, kind, server) VALUES (1, zeroblob(16), 1, 1, 'c1');",
-    )
-    .unwrap();
-    conn
-}
-
-/// The same frames over the same kind of socket into the same schema, by the shortest program that does it.
-async fn prototype(dir: &Path, count: usize) -> f64 {
-    let (path, conn) = (dir.join("wakeful.db"), bare_store(dir).await);
-    let (told, mut out) = UnixStream::pair().unwrap();
-    let subscriber = std::thread::spawn(move || BufReader::new(told).lines().take(count).count());
-    let (grown, news) = std::sync::mpsc::sync_channel::<()>(1);
-    let mover = std::thread::spawn(move || {
-        let conn = Connection::open(&path).unwrap();
-        while news.recv().is_ok() {
-            conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
-        }
-    });
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let frames: Vec<String> = (0..count).step_by(FRAME).map(|from| frame(from, (from + FRAME).min(count))).collect();
-    let sender = tokio::spawn(async move {
-        let mut server = accept(&listener).await;
-        for frame in frames {
-            server.send(Ws::text(frame)).await.unwrap();
-        }
-        server.next().await
-    });
-    let request =
-        tokio_tungstenite::tungstenite::ClientRequestBuilder::new(format!("ws://{address}/").parse().unwrap())
-            .with_sub_protocol("wakeful.v1.json");
-    let stream = TcpStream::connect(address).await.unwrap();
-    let (mut client, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
-    let (frames_in, mut frames_out) = mpsc::channel::<String>(8);
-    let begun = Instant::now();
-    let writer = std::thread::spawn(move || {
-        let mut done = 0;
-        while let Some(first) = frames_out.blocking_recv() {
-            let mut batch = vec![first];
-            while batch.len() < 8
-                && let Ok(next) = frames_out.try_recv()
-            {
-                batch.push(next);
-            }
-            done += commit(&conn, &batch, &mut out);
-            grown.try_send(()).ok();
-            if done == count {
-                break;
-            }
-        }
-        begun.elapsed()
-    });
-    let mut seen = 0;
-    while seen < count {
-        let frame = client.next().await.unwrap().unwrap().into_text().unwrap();
-        seen += FRAME;
-        frames_in.send(frame.to_string()).await.unwrap();
-    }
-    let took = writer.join().unwrap();
-    assert_eq!(subscriber.join().unwrap(), count);
-    mover.join().unwrap();
-    sender.abort();
-    rate(count, took)
-}
-
-/// One transaction for some frames, then a line for each message to the subscriber.
-fn commit(conn: &Connection, frames: &[String], out: &mut UnixStream) -> usize {
-    #[derive(serde::Deserialize)]
-    struct Ev {
-        evs: Vec<Msg>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Msg {
-        seq: i64,
-        ts: i64,
-        cid: String,
-        body: Body,
-    }
-    #[derive(serde::Deserialize)]
-    struct Body {
-        text: String,
-    }
-    let mut lines = Vec::new();
-    let mut count = 0;
-    conn.execute_batch("BEGIN IMMEDIATE").unwrap();
-    {
-        let mut insert = conn
-            .prepare_cached(
-                "INSERT INTO message(position, id, account, conversation, sender, outgoing, state, kind, sent_at, seq, rev, text,
-                    archive, server_ref, server_order) VALUES (?1, ?2, 1, 1, 1, 0, 0, 0, ?3, ?4, ?4, ?5, 1, ?6, ?4)",
-            )
-            .unwrap();
-        for frame in frames {
-            let ev: Ev = serde_json::from_str(frame).unwrap();
-            for msg in ev.evs {
-                let id = uuid::Uuid::from_u128(msg.seq as u128);
-                let position = msg.ts << 20;
-                insert
-                    .execute((position, *id.as_bytes(), msg.ts, msg.seq, &msg.body.text, msg.seq.to_string()))
-                    .unwrap();
-                writeln!(lines, "{{\"id\":\"{id}\",\"cid\":\"{}\",\"text\":{:?}}}", msg.cid, msg.body.text).unwrap();
-                count += 1;
-            }
-        }
-    }
-    conn.execute_batch("COMMIT").unwrap();
-    out.write_all(&lines).unwrap();
-    count
 }
 
 /// Frame to commit at 1,000 messages a second, one message a frame.
