@@ -9,7 +9,7 @@
 //! - [`Checkpointer`]: moves the WAL into the file from a thread that sleeps while nothing is written.
 //!
 //! It never waits on a timer and never blocks the async runtime. On a database in memory the closures run in the
-//! caller, so that a simulation is the same every time.
+//! caller, so that a simulation is the same every time; or they land when a simulated [`Disk`] says so.
 
 mod checkpointer;
 mod error;
@@ -22,4 +22,4 @@ pub use checkpointer::Checkpointer;
 pub use error::DbError;
 pub use open::{Settings, integrity, open, open_memory, open_reader};
 pub use reader::Reader;
-pub use writer::Writer;
+pub use writer::{Disk, Fate, Writer};

@@ -1,6 +1,8 @@
 //! The group-commit writer: one thread owns the writing connection and commits once for all that is queued.
 //! It never answers before the commit, and one job's failure never undoes another's work.
 
+mod simulated;
+
 use super::{Checkpointer, DbError};
 use rusqlite::Connection;
 use std::cell::Cell;
@@ -8,6 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
+
+pub use simulated::{Disk, Fate};
 
 /// Jobs that may wait; then callers wait for room.
 const QUEUE: usize = 256;
@@ -27,6 +31,7 @@ pub struct Writer<A>(Kind<A>);
 enum Kind<A> {
     Thread(mpsc::Sender<Order<A>>),
     Inline(Arc<Mutex<Option<Owner<A>>>>),
+    Simulated(Arc<simulated::Queue<A>>),
 }
 
 enum Order<A> {
@@ -39,6 +44,7 @@ impl<A> Clone for Writer<A> {
         Self(match &self.0 {
             Kind::Thread(queue) => Kind::Thread(queue.clone()),
             Kind::Inline(owner) => Kind::Inline(owner.clone()),
+            Kind::Simulated(queue) => Kind::Simulated(queue.clone()),
         })
     }
 }
@@ -89,6 +95,7 @@ impl<A: Send + 'static> Writer<A> {
                 let mut owner = owner.lock().unwrap_or_else(PoisonError::into_inner);
                 owner.as_mut().ok_or_else(|| E::from(DbError::Closed))?.group(vec![task]);
             }
+            Kind::Simulated(queue) => queue.push(task),
         }
         answer.await.unwrap_or_else(|_| Err(E::from(DbError::Closed)))
     }
@@ -103,6 +110,7 @@ impl<A: Send + 'static> Writer<A> {
                 }
             }
             Kind::Inline(owner) => drop(owner.lock().unwrap_or_else(PoisonError::into_inner).take()),
+            Kind::Simulated(queue) => queue.close(),
         }
     }
 }
@@ -165,20 +173,28 @@ struct Owner<A> {
 impl<A> Owner<A> {
     /// One transaction for all of them, then one answer each.
     fn group(&mut self, mut jobs: Vec<Box<dyn Work<A>>>) {
-        match self.transaction(&mut jobs) {
-            Ok(announcements) => {
-                announcements.into_iter().for_each(&mut self.announce);
-                crate::failpoint("commit-announced");
-            }
+        let announcements = self.commit(&mut jobs, None);
+        if !announcements.is_empty() {
+            announcements.into_iter().for_each(&mut self.announce);
+            crate::failpoint("commit-announced");
+        }
+        jobs.into_iter().for_each(|job| job.answer());
+        crate::failpoint("commit-answered");
+    }
+
+    /// One transaction for all of them: what they announce. Nobody is answered yet. `reason`: what a failure is called.
+    fn commit(&mut self, jobs: &mut [Box<dyn Work<A>>], reason: Option<DbError>) -> Vec<A> {
+        match self.transaction(jobs) {
+            Ok(announcements) => announcements,
             Err(error) => {
+                let error = reason.unwrap_or(error);
                 if !self.conn.is_autocommit() {
                     let _already_gone = self.conn.execute_batch("ROLLBACK");
                 }
                 jobs.iter_mut().for_each(|job| job.spoil(error.clone()));
+                Vec::new()
             }
         }
-        jobs.into_iter().for_each(|job| job.answer());
-        crate::failpoint("commit-answered");
     }
 
     fn transaction(&self, jobs: &mut [Box<dyn Work<A>>]) -> Result<Vec<A>, DbError> {

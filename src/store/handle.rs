@@ -95,14 +95,36 @@ impl Store {
     /// # Errors
     /// None in practice.
     pub fn in_memory(settings: Settings, clock: Clock, entropy: Entropy) -> Result<Self> {
+        Self::of_memory(settings, clock, entropy, Writer::inline)
+    }
+
+    /// A store in memory whose commits land, are told of and fail as `disk` says. Within a tokio runtime.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn simulated(settings: Settings, clock: Clock, entropy: Entropy, disk: Arc<dyn db::Disk>) -> Result<Self> {
+        Self::of_memory(settings, clock, entropy, |conn, announce| Writer::simulated(conn, disk, announce))
+    }
+
+    fn of_memory(
+        settings: Settings,
+        clock: Clock,
+        entropy: Entropy,
+        writer: impl FnOnce(Connection, Box<dyn FnMut(Announcement) + Send>) -> Writer<Announcement>,
+    ) -> Result<Self> {
         let options = db::Settings { full_sync: settings.full_sync, cache_kib: settings.cache_kib };
         let conn = db::open_memory(&options, &schema::migrations())?;
         let (feed, bells) = (watch::Sender::new(Seq(0)), Bells::default());
-        let writer = Writer::inline(conn, announcer(&feed, &bells));
+        let writer = writer(conn, Box::new(announcer(&feed, &bells)));
         let (health, room) = (Health::of_memory(), Room::unbounded());
         let (reader, checkpointer) = (None, None);
         let inner = Inner { writer, reader, checkpointer, feed, bells, settings, clock, entropy, health, room };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The process is killed: what has not landed on the simulated disk is lost. Elsewhere nothing happens.
+    pub fn crash(&self) {
+        self.inner.writer.crash();
     }
 
     /// Finishes what is queued, checkpoints the WAL and stops the threads.
@@ -169,7 +191,7 @@ impl Store {
     ) -> Result<T> {
         match &self.inner.reader {
             Some(reader) => reader.call(job).await,
-            None => self.inner.writer.call(move |conn| Ok((job(conn)?, Announcement::default()))).await,
+            None => self.inner.writer.read(job).await,
         }
         .inspect_err(|error| self.inner.health.suspect(error))
     }

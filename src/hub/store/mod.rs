@@ -129,7 +129,7 @@ impl Store {
         let job = move |conn: &Connection| desk::carry_out(conn, &fixed, &who, &job_ask, at);
         let done = match &self.reader {
             Some(reader) if !ask.is_write() => reader.call(job).await,
-            None if !ask.is_write() => self.writer.call(move |conn| Ok((job(conn)?, Vec::new()))).await,
+            None if !ask.is_write() => self.writer.read(job).await,
             _ => self.write(job).await.map(Done::from),
         };
         done.unwrap_or_else(|stop| desk::stopped(&ask, stop).into())
