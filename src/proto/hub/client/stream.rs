@@ -119,8 +119,9 @@ impl Hub {
         self.ask_members(&conv);
     }
 
+    /// Nothing read yet is known, too: without it what a first snapshot brings would count as read long ago.
     fn own_read(&mut self, conv: &ConvObj) {
-        if let Some(read) = conv.read.filter(|read| *read > 0) {
+        if let Some(read) = conv.read {
             let at = facts::time(conv.ts.unwrap_or_default());
             self.fact(Event::Read(ReadMark { conversation: key(conv), by: Reader::Me, upto: Upto::Order(read), at }));
         }
