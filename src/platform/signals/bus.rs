@@ -75,13 +75,19 @@ async fn follow(connection: Connection, told: &Told, nudge: &mpsc::Sender<Nudge>
     Ok(())
 }
 
-/// What is to arrive: services that start, sleep, sessions and locks, and the properties of those who are heard.
+/// What is to arrive: services that start, sleep, sessions and locks, and the properties of those who are heard. Only
+/// from the service itself: anybody may broadcast a signal of its name.
 fn rules() -> impl Iterator<Item = String> {
-    let services = ["org.freedesktop.login1", "org.freedesktop.NetworkManager", "org.freedesktop.UPower"];
-    let started = services.map(|name| format!("interface='{DBUS}',member='NameOwnerChanged',arg0='{name}'"));
-    let logind = ["Manager", "Session"].map(|name| format!("interface='org.freedesktop.login1.{name}'"));
+    let (login, network, battery) =
+        ("org.freedesktop.login1", "org.freedesktop.NetworkManager", "org.freedesktop.UPower");
+    let started = [login, network, battery]
+        .map(|name| format!("sender='{DBUS}',interface='{DBUS}',member='NameOwnerChanged',arg0='{name}'"));
+    let logind = ["Manager", "Session"].map(|name| format!("sender='{login}',interface='{login}.{name}'"));
     let heard = super::logind::HEARD.iter().chain(super::power::HEARD);
-    let changed = heard.map(|name| format!("interface='{DBUS}.Properties',member='PropertiesChanged',arg0='{name}'"));
+    let changed = heard.map(move |name| {
+        let sender = [login, network, battery].into_iter().find(|sender| name.starts_with(sender)).unwrap_or(name);
+        format!("sender='{sender}',interface='{DBUS}.Properties',member='PropertiesChanged',arg0='{name}'")
+    });
     started.into_iter().chain(logind).chain(changed).map(|rule| format!("type='signal',{rule}"))
 }
 
