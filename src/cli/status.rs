@@ -9,7 +9,8 @@ use crate::model::StoreState;
 /// Show what every account's connection is doing.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  wakeful status\n  wakeful status --json | jq '.accounts[] | select(.state != \"online\")'"
+    after_help = "PROVEN is the age of the last proven round trip; BYTES/H, WAKE-UPS/H and RECONNECTS/D are counts of the last \
+    hour and day.\n\nExamples:\n  wakeful status\n  wakeful watch --status       # whenever it changes\n  wakeful status --json | jq '.accounts[] | select(.state != \"online\")'"
 )]
 pub(super) struct Args {
     /// Print `{\"accounts\": [{\"name\", \"state\", \"last_round_trip_ms_ago\", ...}]}`.
@@ -63,7 +64,8 @@ fn accounts(status: &StatusInfo) -> Vec<String> {
     if status.accounts.is_empty() {
         return vec!["no accounts: add one with `wakeful account add`".into()];
     }
-    let mut rows = vec![heads(&["ACCOUNT", "STATE", "PROVEN", "UNREAD", ""])];
+    let mut rows =
+        vec![heads(&["ACCOUNT", "STATE", "PROVEN", "RTT", "UNREAD", "BYTES/H", "WAKE-UPS/H", "RECONNECTS/D", ""])];
     rows.extend(status.accounts.iter().map(row));
     table(&rows)
 }
@@ -81,11 +83,24 @@ fn row(account: &AccountInfo) -> Vec<String> {
         why.push(harmless(&error.text));
         why.extend(error.remedy.clone());
     }
+    if account.attempts > 0 && !online {
+        why.push(format!("attempt {}", account.attempts));
+    }
     if let Some(ms) = account.next_try_in_ms.filter(|_| !online) {
         why.push(format!("next attempt in {}", age(ms)));
     }
     if online && !account.caught_up {
         why.push("catching up".into());
     }
-    vec![account.name.clone(), state.unwrap_or_default(), proven, account.unread.to_string(), why.join("; ")]
+    vec![
+        account.name.clone(),
+        state.unwrap_or_default(),
+        proven,
+        account.rtt_ms.map_or_else(String::new, |ms| format!("{ms} ms")),
+        account.unread.to_string(),
+        account.bytes_last_hour.to_string(),
+        account.wakeups_last_hour.to_string(),
+        account.reconnects_last_day.to_string(),
+        why.join("; "),
+    ]
 }

@@ -14,6 +14,7 @@ mod secret;
 mod signal;
 mod status;
 mod time;
+mod window;
 
 pub use checkpoint::{Checkpoint, CheckpointRow};
 pub use command::{Command, CommandKind, CommandTarget};
@@ -32,3 +33,4 @@ pub use secret::Secret;
 pub use signal::{Addressed, Attention, FetchHole, Perishable, Power, Signal};
 pub use status::{AccountState, AccountStatus, Quarantined, Statuses, StoreState, StoreStatus};
 pub use time::Timestamp;
+pub use window::{Day, Hour, Window};

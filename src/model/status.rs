@@ -1,6 +1,6 @@
 //! What a link says about itself. It never says `online` without a proven round trip.
 
-use super::{AccountId, Reason, Timestamp};
+use super::{AccountId, Day, Hour, Reason, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -46,10 +46,16 @@ pub struct AccountStatus {
     pub last_error: Option<Reason>,
     /// Everything missed is here.
     pub caught_up: bool,
-    /// Bytes on the wire in both directions since start.
+    /// Bytes of messages and pings in both directions since start, without what TLS and TCP put around them.
     pub bytes: u64,
+    /// The same in the last hour.
+    pub bytes_hour: Hour,
+    /// How often the account's task woke up in the last hour.
+    pub wakeups_hour: Hour,
     /// Connections made since start.
     pub connects: u64,
+    /// Connections after the first, in the last day.
+    pub reconnects_day: Day,
     /// Frames, stanzas or fields of the server's that were ignored or refused as invalid or forged.
     pub refused: u64,
 }

@@ -70,10 +70,19 @@ pub struct AccountInfo {
     pub last_error: Option<ReasonInfo>,
     /// Everything missed is here.
     pub caught_up: bool,
-    /// Bytes on the wire in both directions since start.
+    /// Bytes of messages and pings in both directions since start, without what TLS and TCP put around them.
     pub bytes: u64,
+    /// The same in the last hour, to within 150 s.
+    #[serde(default)]
+    pub bytes_last_hour: u64,
+    /// How often the account's task woke up in the last hour.
+    #[serde(default)]
+    pub wakeups_last_hour: u64,
     /// Connections made since start.
     pub connects: u64,
+    /// Connections after the first, in the last day, to within an hour.
+    #[serde(default)]
+    pub reconnects_last_day: u64,
     /// Frames, stanzas or fields of the server's that were ignored or refused.
     pub refused: u64,
     /// Incoming messages not read.
@@ -117,7 +126,10 @@ impl AccountInfo {
             last_error: status.last_error.as_ref().map(ReasonInfo::from),
             caught_up: status.caught_up,
             bytes: status.bytes,
+            bytes_last_hour: status.bytes_hour.sum(now),
+            wakeups_last_hour: status.wakeups_hour.sum(now),
             connects: status.connects,
+            reconnects_last_day: status.reconnects_day.sum(now),
             refused: status.refused,
             unread,
         }

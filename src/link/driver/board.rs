@@ -10,12 +10,14 @@ pub(super) struct Board {
     statuses: watch::Sender<Statuses>,
     shown: AccountStatus,
     view: Option<View>,
+    wakeups: u64,
 }
 
 /// Counters that do not come from the supervisor.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counters {
     pub(super) bytes: u64,
+    pub(super) wakeups: u64,
     pub(super) connects: u64,
     pub(super) refused: u64,
     pub(super) caught_up: bool,
@@ -30,22 +32,22 @@ impl Board {
         statuses: watch::Sender<Statuses>,
     ) -> Self {
         let shown = AccountStatus { name, protocol, since: Some(at), ..AccountStatus::default() };
-        Self { account, statuses, shown, view: None }
+        Self { account, statuses, shown, view: None, wakeups: 0 }
     }
 
-    /// Publishes if something changed. Bytes alone wake nobody.
+    /// Publishes if something changed. Bytes and wake-ups alone wake nobody.
     pub(super) fn publish(&mut self, view: View, counters: Counters, now: Instant, wall: Timestamp) {
-        let same_counters = Counters { bytes: self.shown.bytes, ..counters }
-            == Counters {
-                bytes: self.shown.bytes,
-                connects: self.shown.connects,
-                refused: self.shown.refused,
-                caught_up: self.shown.caught_up,
-            };
-        let same = self.view.as_ref() == Some(&view) && same_counters;
-        if same && counters.bytes == self.shown.bytes {
+        let shown = &mut self.shown;
+        let same = self.view.as_ref() == Some(&view)
+            && (counters.connects, counters.refused, counters.caught_up)
+                == (shown.connects, shown.refused, shown.caught_up);
+        if same && counters.bytes == shown.bytes && counters.wakeups == self.wakeups {
             return;
         }
+        shown.bytes_hour.add(wall, counters.bytes - shown.bytes);
+        shown.wakeups_hour.add(wall, counters.wakeups - self.wakeups);
+        shown.reconnects_day.add(wall, counters.connects.saturating_sub(shown.connects.max(1)));
+        self.wakeups = counters.wakeups;
         let to_wall = |at: Instant| Timestamp(wall.ms() + signed_ms(at, now));
         if !same {
             if view.state != self.shown.state {

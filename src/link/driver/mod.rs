@@ -142,7 +142,9 @@ impl Driver {
         self.tell(Told::Start);
         loop {
             self.settle();
-            match self.wait().await {
+            let woken = self.wait().await;
+            self.counters.wakeups += 1;
+            match woken {
                 Woken::Shutdown | Woken::Written(Err(StoreError::Closed)) => break,
                 Woken::Written(result) => self.on_written(result),
                 Woken::Dialed(result) => self.on_dialed(result),

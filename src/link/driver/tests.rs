@@ -133,11 +133,32 @@ struct Stage {
     clock: Clock,
 }
 
+/// A disk that may be full.
+#[derive(Default)]
+struct MaybeFull(std::sync::atomic::AtomicBool);
+
+impl crate::db::Disk for MaybeFull {
+    fn next(&self) -> crate::db::Fate {
+        let fails = self.0.load(std::sync::atomic::Ordering::Relaxed);
+        crate::db::Fate { lands_after: Duration::from_millis(1), fails, ..crate::db::Fate::default() }
+    }
+}
+
+impl MaybeFull {
+    fn is(&self, full: bool) {
+        self.0.store(full, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 /// A link that can dial so many times.
 async fn stage(sockets: usize) -> Stage {
+    stage_on(sockets, Arc::default()).await
+}
+
+async fn stage_on(sockets: usize, disk: Arc<MaybeFull>) -> Stage {
     let clock = Clock::simulated(Timestamp(1_800_000_000_000));
     let entropy = Entropy::seeded(1);
-    let store = Store::in_memory(crate::store::Settings::default(), clock.clone(), entropy.clone()).unwrap();
+    let store = Store::simulated(crate::store::Settings::default(), clock.clone(), entropy.clone(), disk).unwrap();
     let account = store.account("work", "hub", Some("me")).await.unwrap();
     let (log, statuses, stop) = (Log::default(), watch::Sender::new(Statuses::new()), CancellationToken::new());
     let (mut ends, mut far) = (VecDeque::new(), Vec::new());
@@ -234,6 +255,80 @@ async fn rows_that_were_out_when_the_connection_broke_come_again_and_say_so() {
     drop(stage.far.remove(0));
     pass(1_000).await;
     assert_eq!(*stage.log.lock().unwrap(), ["command 1 false", "closed", "command 1 true"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_the_disk_refuses_is_held_unacknowledged_and_lands_whole_when_there_is_room() {
+    let disk = Arc::new(MaybeFull::default());
+    let stage = stage_on(1, disk.clone()).await;
+    disk.is(true);
+    for text in ["a", "b"] {
+        stage.far[0].0.send(Wire::Frame(Frame::text(text))).unwrap();
+    }
+    pass(10_000).await;
+    assert_eq!(*stage.log.lock().unwrap(), ["cut 1"], "tried again and again, acknowledged never");
+    assert_eq!(stage.checkpoint().await, "");
+    assert_eq!(stage.state(), AccountState::Online, "a full disk is no dead peer");
+    stage.far[0].0.send(Wire::Frame(Frame::text("c"))).unwrap();
+    disk.is(false);
+    pass(11_000).await;
+    assert_eq!(*stage.log.lock().unwrap(), ["cut 1", "committed 1", "cut 2", "committed 2"]);
+    assert_eq!(stage.checkpoint().await, "3");
+    let users = stage.store.changes(crate::model::Seq(0), 100).await.unwrap().len();
+    assert!(users <= 3, "nothing twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_stays_full_ends_the_connection_in_order_names_itself_and_everything_goes_on_afterwards() {
+    let disk = Arc::new(MaybeFull::default());
+    let mut stage = stage_on(2, disk.clone()).await;
+    disk.is(true);
+    stage.far[0].0.send(Wire::Frame(Frame::text("a"))).unwrap();
+    pass(41_000).await;
+    let status = stage.statuses.borrow()[&stage.account].clone();
+    assert_eq!(status.state, AccountState::Waiting);
+    assert!(
+        matches!(&status.last_error, Some(crate::model::Reason::Disk { detail }) if detail.contains("full")),
+        "{status:?}"
+    );
+    let goodbye = std::iter::from_fn(|| stage.far[0].1.try_recv().ok()).any(|wire| matches!(wire, Ok(Wire::Close(_))));
+    assert!(goodbye);
+    assert_eq!(*stage.log.lock().unwrap(), ["cut 1"], "not closed either: the batch has not landed yet");
+    pass(600_000).await;
+    assert_eq!(stage.statuses.borrow()[&stage.account].connects, 1, "nothing is fetched that cannot be kept");
+    disk.is(false);
+    pass(12_000).await;
+    assert_eq!(*stage.log.lock().unwrap(), ["cut 1", "committed 1", "closed"]);
+    assert_eq!((stage.state(), stage.checkpoint().await.as_str()), (AccountState::Online, "1"));
+    stage.enqueue("hi").await;
+    pass(1_100).await;
+    assert_eq!(stage.log.lock().unwrap().last().unwrap(), "command 1 false");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_counts_bytes_wakeups_and_reconnects_of_late_and_idle_costs_two_wakeups_a_probe() {
+    let mut stage = stage(3).await;
+    let answer = |stage: &mut Stage, nth: usize| {
+        while let Ok(heard) = stage.far[nth].1.try_recv() {
+            if let Ok(Wire::Ping(bytes)) = heard {
+                stage.far[nth].0.send(Wire::Pong(bytes)).unwrap();
+            }
+        }
+    };
+    for _ in 0..7_200 {
+        pass(1_000).await;
+        answer(&mut stage, 0);
+    }
+    let wall = stage.clock.wall();
+    let status = stage.statuses.borrow()[&stage.account].clone();
+    let (wakeups, bytes) = (status.wakeups_hour.sum(wall), status.bytes_hour.sum(wall));
+    assert!((140..=170).contains(&wakeups), "{wakeups} wake-ups in an idle hour");
+    assert!((1_100..=1_400).contains(&bytes), "{bytes} bytes: a ping and a pong of 8 bytes each, every 45 s");
+    assert_eq!(status.reconnects_day.sum(wall), 0, "the first connection is none");
+    drop(stage.far.remove(0));
+    pass(2_000).await;
+    let status = stage.statuses.borrow()[&stage.account].clone();
+    assert_eq!((status.connects, status.reconnects_day.sum(stage.clock.wall())), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
