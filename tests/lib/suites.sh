@@ -29,6 +29,7 @@ budget() {
   case $1 in
   lint | build) echo 420 ;;
   unit | xmpp) echo 300 ;;
+  sim) echo 240 ;;
   network | store) echo 180 ;;
   *) echo 120 ;;
   esac
@@ -41,7 +42,7 @@ run_suite() {
   case $suite in
   format) cargo fmt --check ;;
   lint) lint ;;
-  build) cargo test --no-run ;;
+  build) cargo test --no-run && cargo test --release --test sim --no-run ;;
   unit) cargo_test --lib --bins ;;
   doc) cargo test --quiet --doc ;;
   deny) deny ;;

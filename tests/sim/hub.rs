@@ -1,39 +1,47 @@
-//! The hub: its real sessions over its real record in memory. Hints are lost, doubled and come late.
+//! The hub: its real sessions over its real record in memory. Hints are lost, doubled and name older numbers.
 
-use super::net::Accepted;
-use std::sync::{Arc, Mutex};
-use tokio::sync::{broadcast, mpsc, watch};
+use super::net::{Accepted, Line};
+use super::stage::Stage;
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
-use wakeful::hub::ask::{Ask, Hint, Identity};
+use wakeful::hub::ask::{Answer, Ask, Done, Hint, Identity};
 use wakeful::hub::session::{self, Input, Output, Session};
 use wakeful::hub::store::{Settings, Store};
 use wakeful::link::dial::Wire;
 use wakeful::machine::Machine;
+use wakeful::proto::hub::wire::client::{Convs, Hist};
+use wakeful::proto::hub::wire::object::Order;
+use wakeful::proto::hub::wire::server::Ok as WireOk;
+use wakeful::proto::hub::wire::{ClientFrame, ConvObj};
 use wakeful::proto::{CloseCode, Frame, FrameBody};
 use wakeful::world::{Clock, Entropy};
-
-/// Events that a user's stream keeps: few, so that snapshots and gaps happen.
-const KEPT: u64 = 40;
 
 #[derive(Clone)]
 pub struct Hub {
     pub store: Store,
     clock: Clock,
     hints: broadcast::Sender<Hint>,
-    /// Counts restarts.
-    pub restarts: watch::Sender<u64>,
-    rng: Arc<Mutex<fastrand::Rng>>,
+    /// Rung at a restart. Not a watch channel: it wakes in random order.
+    pub restarts: broadcast::Sender<()>,
+    stage: Stage,
+}
+
+/// One message as everybody must see it in the end; no text: it was taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub seq: u64,
+    pub from: String,
+    pub text: Option<String>,
 }
 
 impl Hub {
-    pub fn new(seed: u64, clock: Clock) -> Self {
+    pub fn new(seed: u64, clock: Clock, stage: Stage) -> Self {
         let hints = broadcast::Sender::new(1024);
         let tell = hints.clone();
         let announce = move |news: Vec<Hint>| news.into_iter().for_each(|hint| drop(tell.send(hint)));
-        let settings = Settings { retain_events: KEPT, ..Settings::default() };
+        let settings = Settings { retain_events: stage.climate().kept, ..Settings::default() };
         let store = Store::in_memory(settings, Entropy::seeded(seed), announce).unwrap();
-        let rng = Arc::new(Mutex::new(fastrand::Rng::with_seed(seed)));
-        Self { store, clock, hints, restarts: watch::Sender::new(0), rng }
+        Self { store, clock, hints, restarts: broadcast::Sender::new(8), stage }
     }
 
     pub async fn user(&self, name: &str) -> Identity {
@@ -42,8 +50,40 @@ impl Hub {
         self.store.authenticate(device.token, at).await.unwrap().unwrap()
     }
 
-    pub async fn ask(&self, who: &Identity, ask: Ask) -> wakeful::hub::ask::Done {
+    async fn ask(&self, who: &Identity, ask: Ask) -> Done {
         self.store.carry_out(who, ask, self.clock.wall()).await
+    }
+
+    /// Carries a request out; it must succeed.
+    pub async fn request(&self, who: &Identity, frame: impl Into<ClientFrame>) -> WireOk {
+        match self.ask(who, Ask::Request(Box::new(frame.into()))).await.answer {
+            Answer::Ok(ok) => *ok,
+            other => panic!("the hub refuses a good request: {other:?}"),
+        }
+    }
+
+    /// The conversations of this person.
+    pub async fn conversations(&self, who: &Identity) -> Vec<ConvObj> {
+        self.request(who, Convs { id: 1, limit: Some(100), cursor: None }).await.convs.unwrap_or_default()
+    }
+
+    /// The record of a conversation as this person may see it.
+    pub async fn record(&self, who: &Identity, conv: &str) -> Vec<Told> {
+        let (mut record, mut after): (Vec<Told>, u64) = (Vec::new(), 0);
+        loop {
+            let (conv, order) = (Some(conv.to_owned()), Some(Order::Asc));
+            let page = Hist { id: 1, conv, after: Some(after), limit: Some(200), order, ..Hist::default() };
+            let msgs = self.request(who, page).await.msgs.unwrap_or_default();
+            record.extend(msgs.into_iter().map(|msg| Told {
+                seq: msg.seq,
+                from: msg.from,
+                text: msg.body.and_then(|body| body.text).filter(|_| msg.del != Some(true)),
+            }));
+            match record.last() {
+                Some(last) if last.seq > after => after = last.seq,
+                _ => return record,
+            }
+        }
     }
 
     /// Accepts whatever this user opens.
@@ -65,7 +105,7 @@ impl Hub {
         loop {
             while let Some(output) = session.poll_output() {
                 match output {
-                    Output::Transmit(text) => send(&accepted, Wire::Frame(Frame::text(text))),
+                    Output::Transmit(text) => self.send(&accepted, Wire::Frame(Frame::text(text))),
                     Output::Ask(ask) => {
                         let answer = self.ask(&who, ask).await.answer;
                         session.handle_input(self.clock.now(), Input::Answer { answer, at: self.clock.wall() });
@@ -73,48 +113,50 @@ impl Hub {
                     Output::Joined(_) => {}
                     Output::Close(code) => {
                         let code = CloseCode { code: code.code, reason: code.reason.into() };
-                        send(&accepted, Wire::Close(Some(code)));
+                        self.send(&accepted, Wire::Close(Some(code)));
                         return;
                     }
                 }
             }
             let deadline = session.poll_timeout().map(Instant::from_std);
-            let input = tokio::select! {
+            let inputs = tokio::select! {
                 biased;
-                _ = accepted.line.wait_for(|line| line.reset) => return,
+                _ = accepted.line.wait_for(Line::is_over) => return,
                 wire = accepted.from_client.recv() => match wire {
                     Some(Wire::Frame(Frame { body: FrameBody::Text(text), .. })) => {
-                        Some(Input::Frame { text, at: self.clock.wall() })
+                        vec![Input::Frame { text, at: self.clock.wall() }]
                     }
                     Some(Wire::Close(_)) | None => return,
-                    Some(_) => None,
+                    Some(_) => Vec::new(),
                 },
-                _ = restarts.changed() => Some(Input::Shutdown),
+                _ = restarts.recv() => vec![Input::Shutdown],
                 hint = hints.recv() => self.hint(&who, hint),
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     session.handle_timeout(self.clock.now());
-                    None
+                    Vec::new()
                 }
             };
-            if let Some(input) = input {
+            for input in inputs {
                 session.handle_input(self.clock.now(), input);
             }
         }
     }
 
-    /// One hint in five is lost, one in ten names an older number.
-    fn hint(&self, who: &Identity, hint: Result<Hint, broadcast::error::RecvError>) -> Option<Input> {
+    fn hint(&self, who: &Identity, hint: Result<Hint, broadcast::error::RecvError>) -> Vec<Input> {
+        let climate = self.stage.climate();
         match hint {
-            Ok(Hint::Head { user, head }) if user == who.user => match self.rng.lock().unwrap().u32(0..10) {
-                0 | 1 => None,
-                2 => Some(Input::Head(head.saturating_sub(1))),
-                _ => Some(Input::Head(head)),
-            },
-            _ => None,
+            Ok(Hint::Head { user, head }) if user == who.user => {
+                let (lost, old) = (self.stage.hits(climate.hints_lost), self.stage.hits(climate.hints_old));
+                let times = if lost { 0 } else { 1 + usize::from(self.stage.hits(climate.hints_twice)) };
+                self.stage.event(|| format!("{} is told of {head}, {times} times, old: {old}", who.user_name));
+                (0..times).map(|_| Input::Head(head.saturating_sub(old.into()))).collect()
+            }
+            _ => Vec::new(),
         }
     }
-}
 
-fn send(accepted: &Accepted, wire: Wire) {
-    let _gone = accepted.to_client.send((Instant::now() + std::time::Duration::from_millis(20), wire));
+    fn send(&self, accepted: &Accepted, wire: Wire) {
+        let at = Instant::now() + std::time::Duration::from_millis(self.stage.climate().latency);
+        let _gone = accepted.to_client.send((at, wire));
+    }
 }

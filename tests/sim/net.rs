@@ -1,6 +1,8 @@
 //! The network between a client and the hub. Within one connection nothing is lost, doubled or reordered, as with
-//! TCP; but it can break, or fall silent in one or both directions, at any moment.
+//! TCP; but it can break, or fall silent in one or both directions, at any moment. A careless gateway in front of the
+//! hub may lose, double and swap `ev` frames, which the protocol must notice.
 
+use super::stage::Stage;
 use futures_util::future::BoxFuture;
 use futures_util::{Sink, Stream};
 use std::pin::Pin;
@@ -11,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use wakeful::link::dial::{Broken, DialError, Dialer, Socket, Wire};
 use wakeful::model::Reason;
-use wakeful::proto::{Endpoint, Refusal};
+use wakeful::proto::{CloseCode, Endpoint, Frame, FrameBody, Refusal};
 
 /// What a dial meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +33,16 @@ pub enum Weather {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Line {
     pub reset: bool,
+    /// The server's side ends it with this code.
+    pub close: Option<u16>,
     pub deaf_up: bool,
     pub deaf_down: bool,
+}
+
+impl Line {
+    pub fn is_over(&self) -> bool {
+        self.reset || self.close.is_some()
+    }
 }
 
 /// The hub's end of a connection.
@@ -51,45 +61,36 @@ struct State {
     latency: Duration,
     lines: Vec<watch::Sender<Line>>,
     door: mpsc::UnboundedSender<Accepted>,
-    trace: Arc<Mutex<Vec<String>>>,
+    stage: Stage,
     name: String,
-    start: Instant,
-    dials: u64,
+    /// Of the process that runs now.
+    dials: Vec<Instant>,
 }
 
 impl Net {
-    pub fn new(
-        name: &str,
-        latency: Duration,
-        door: mpsc::UnboundedSender<Accepted>,
-        trace: Arc<Mutex<Vec<String>>>,
-    ) -> Self {
-        let (name, start) = (name.to_owned(), Instant::now());
-        Self(Arc::new(Mutex::new(State {
-            weather: Weather::Open,
-            latency,
-            lines: Vec::new(),
-            door,
-            trace,
-            name,
-            start,
-            dials: 0,
-        })))
+    pub fn new(name: &str, door: mpsc::UnboundedSender<Accepted>, stage: Stage) -> Self {
+        let latency = Duration::from_millis(stage.climate().latency);
+        let (name, lines, dials) = (name.to_owned(), Vec::new(), Vec::new());
+        Self(Arc::new(Mutex::new(State { weather: Weather::Open, latency, lines, door, stage, name, dials })))
     }
 
-    pub fn weather(&self, weather: Weather) {
-        self.0.lock().unwrap().weather = weather;
+    /// Changes what dials meet; what it was.
+    pub fn weather(&self, weather: Weather) -> Weather {
+        std::mem::replace(&mut self.0.lock().unwrap().weather, weather)
     }
 
-    /// Changes the open connection.
+    /// Changes the open connections.
     pub fn line(&self, change: impl Fn(&mut Line)) {
         for line in &self.0.lock().unwrap().lines {
             line.send_modify(&change);
         }
     }
 
-    pub fn dials(&self) -> u64 {
-        self.0.lock().unwrap().dials
+    /// The most dials within this time; they are forgotten.
+    pub fn take_dial_rate(&self, within: Duration) -> usize {
+        let dials = std::mem::take(&mut self.0.lock().unwrap().dials);
+        let from = |n: usize| dials[n..].iter().take_while(|at| **at < dials[n] + within).count();
+        (0..dials.len()).map(from).max().unwrap_or_default()
     }
 
     fn open(&self) -> Socket {
@@ -101,16 +102,30 @@ impl Net {
         let (to_hub, at_hub) = mpsc::unbounded_channel();
         let (to_client, from_hub) = mpsc::unbounded_channel();
         let (deliver, incoming) = mpsc::unbounded_channel();
-        tokio::spawn(carry(from_client, seen.clone(), |line| line.deaf_up, move |wire| to_hub.send(wire).is_ok()));
+        let (stage, name) = (state.stage.clone(), state.name.clone());
+        tokio::spawn(carry(from_client, seen.clone(), |line| line.deaf_up, {
+            let (stage, name) = (stage.clone(), name.clone());
+            move |wire| {
+                stage.event(|| format!("{name} > {}", brief(&wire)));
+                to_hub.send(wire).is_ok()
+            }
+        }));
         tokio::spawn(carry(from_hub, seen.clone(), |line| line.deaf_down, {
             let deliver = deliver.clone();
-            move |wire| deliver.send(Ok(wire)).is_ok()
+            let mut gateway = Gateway { stage, name, held: None };
+            move |wire| gateway.pass(wire).into_iter().all(|wire| deliver.send(Ok(wire)).is_ok())
         }));
-        let mut resets = seen.clone();
+        let mut ends = seen.clone();
         tokio::spawn(async move {
+            let over = async { ends.wait_for(Line::is_over).await.map(|line| *line) };
             tokio::select! {
                 biased;
-                Ok(_) = resets.wait_for(|line| line.reset) => drop(deliver.send(Err(Broken("reset".into())))),
+                Ok(line) = over => {
+                    if let Some(code) = line.close.filter(|_| !line.deaf_down) {
+                        deliver.send(Ok(Wire::Close(Some(CloseCode { code, reason: String::new() })))).ok();
+                    }
+                    deliver.send(Err(Broken("reset".into()))).ok();
+                }
                 () = deliver.closed() => {}
             }
         });
@@ -119,12 +134,44 @@ impl Net {
     }
 }
 
+/// Loses, doubles and swaps `ev` frames, as the climate says.
+struct Gateway {
+    stage: Stage,
+    name: String,
+    held: Option<Wire>,
+}
+
+impl Gateway {
+    fn pass(&mut self, wire: Wire) -> Vec<Wire> {
+        let climate = self.stage.climate();
+        let is_ev = matches!(&wire, Wire::Frame(Frame { body: FrameBody::Text(text), .. }) if text.starts_with("{\"t\":\"ev\""));
+        if is_ev && self.stage.hits(climate.evs_lost) {
+            self.stage.event(|| format!("{} lost: {}", self.name, brief(&wire)));
+            return Vec::new();
+        }
+        if is_ev && self.held.is_none() && self.stage.hits(climate.evs_swapped) {
+            self.held = Some(wire);
+            return Vec::new();
+        }
+        self.stage.event(|| format!("{} < {}", self.name, brief(&wire)));
+        let twice = (is_ev && self.stage.hits(climate.evs_twice)).then(|| wire.clone());
+        [Some(wire), twice, self.held.take()].into_iter().flatten().collect()
+    }
+}
+
+fn brief(wire: &Wire) -> String {
+    match wire {
+        Wire::Frame(Frame { body: FrameBody::Text(text), .. }) => text.chars().take(300).collect(),
+        other => format!("{other:?}"),
+    }
+}
+
 /// Carries one direction. A side that goes away is noticed by the other only where the line still speaks.
 async fn carry(
     mut from: mpsc::UnboundedReceiver<(Instant, Wire)>,
     mut line: watch::Receiver<Line>,
     deaf: fn(&Line) -> bool,
-    deliver: impl Fn(Wire) -> bool,
+    mut deliver: impl FnMut(Wire) -> bool,
 ) {
     while let Some((at, wire)) = from.recv().await {
         tokio::time::sleep_until(at).await;
@@ -134,7 +181,7 @@ async fn carry(
         }
     }
     if deaf(&line.borrow()) {
-        let _ends_with_the_line = line.wait_for(|line| line.reset).await;
+        let _ends_with_the_line = line.wait_for(Line::is_over).await;
     }
 }
 
@@ -143,9 +190,8 @@ impl Dialer for Net {
         let net = self.clone();
         let (weather, latency) = {
             let mut state = net.0.lock().unwrap();
-            state.dials += 1;
-            let line = format!("{:>9} {} dials: {:?}", state.start.elapsed().as_millis(), state.name, state.weather);
-            state.trace.lock().unwrap().push(line);
+            state.dials.push(Instant::now());
+            state.stage.event(|| format!("{} dials: {:?}", state.name, state.weather));
             (state.weather, state.latency)
         };
         Box::pin(async move {

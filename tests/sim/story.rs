@@ -1,43 +1,65 @@
-//! What happens, drawn from a seed, and what must be true in the end.
+//! What happens, drawn from a seed, and how it is played.
 
-use super::client::Client;
+use super::client::{Client, Talk, other};
 use super::hub::Hub;
 use super::net::{Net, Weather};
-use std::sync::{Arc, Mutex};
+use super::oracle::{check_end, check_now};
+use super::stage::{Climate, Stage};
 use std::time::Duration;
-use wakeful::hub::ask::{Answer, Ask, Identity};
-use wakeful::model::{Signal, Timestamp};
+use tokio::time::{Instant, sleep};
+use wakeful::hub::ask::Identity;
+use wakeful::model::{AccountState, MessageId, Signal, Timestamp};
 use wakeful::proto::hub::wire::Body;
-use wakeful::proto::hub::wire::client::{Hist, Send};
-use wakeful::proto::hub::wire::object::Order;
+use wakeful::proto::hub::wire::client::{Conv, ConvVerb, Del, Edit, Send};
+use wakeful::proto::hub::wire::object::Scope;
 use wakeful::world::Clock;
+
+/// A world and what happens in it.
+#[derive(Clone, Debug)]
+pub struct Story {
+    pub seed: u64,
+    pub climate: Climate,
+    pub steps: Vec<Step>,
+}
 
 /// One thing that happens, after so many milliseconds. `who`: 0 alice, 1 bob.
 #[derive(Clone, Debug)]
 pub struct Step {
-    after: u64,
+    pub after: u64,
     who: usize,
     what: What,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum What {
-    Write(u8),
-    /// Carol, who has no link of her own, writes to both.
-    Flood(u8),
+    Write(Talk, u8),
+    /// Carol, who has no link of her own, writes to this person or to the group.
+    CarolWrites(Talk, u8),
+    /// She changes or takes back something that she wrote: the so-manieth from the end.
+    CarolEdits(u8),
+    CarolDeletes(u8),
     Read,
     Reset,
     Deaf {
         up: bool,
         down: bool,
     },
+    Close(u16),
     Weather(Weather),
     Restart,
+    /// The hub is killed and away for everybody.
+    HubDown {
+        ms: u64,
+    },
     Kill {
         down_for: u64,
     },
+    DiskFull {
+        ms: u64,
+    },
     Sleep {
-        slept: u64,
+        s: u64,
+        told: bool,
     },
     Network {
         routed: bool,
@@ -46,78 +68,122 @@ enum What {
     Reconnect,
     Jump(i64),
     Prune,
+    Look,
 }
 
-pub fn steps(seed: u64) -> Vec<Step> {
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let weathers = [Weather::Open, Weather::Open, Weather::Refused, Weather::Silent, Weather::Busy, Weather::Portal];
-    (0..rng.usize(5..40))
-        .map(|_| {
-            let what = match rng.u32(0..24) {
-                0..=6 => What::Write(rng.u8(1..4)),
-                7 => What::Flood(rng.u8(1..60)),
-                8 => What::Read,
-                9 | 10 => What::Reset,
-                11 | 12 => What::Deaf { up: rng.bool(), down: rng.bool() },
-                13..=15 => What::Weather(weathers[rng.usize(0..weathers.len())]),
-                16 => What::Restart,
-                17 | 18 => What::Kill { down_for: rng.u64(0..30_000) },
-                19 => What::Sleep { slept: rng.u64(1..7200) },
-                20 => What::Network { routed: rng.u32(0..4) > 0, local_gone: rng.bool() },
-                21 => What::Reconnect,
-                22 => What::Jump(rng.i64(-86_400_000..86_400_000)),
-                _ => What::Prune,
-            };
-            let after = if rng.bool() { rng.u64(0..300) } else { rng.u64(0..40_000) };
-            Step { after, who: rng.usize(0..2), what }
-        })
-        .collect()
+const CODES: [u16; 7] = [1000, 1001, 1011, 4003, 4004, 4100, 4200];
+const WEATHERS: [Weather; 5] = [Weather::Open, Weather::Refused, Weather::Silent, Weather::Busy, Weather::Portal];
+
+impl Story {
+    pub fn drawn(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let climate = Climate::drawn(&mut rng);
+        // Which faults this story knows: some, in varying company.
+        let faults: Vec<u32> = (0..13).filter(|_| rng.u32(0..3) == 0).collect();
+        let most = [6, 12, 24][rng.usize(0..3)];
+        let count = rng.usize(2..most);
+        let steps = (0..count).map(|_| step(&mut rng, &faults)).collect();
+        Self { seed, climate, steps }
+    }
 }
 
-/// From a network that answers again to agreement: the longest window, a probe that is found dead, a wait that the
-/// server asked for, and the slowest retry of a request.
+fn step(rng: &mut fastrand::Rng, faults: &[u32]) -> Step {
+    let talk = [Talk::Other, Talk::Carol, Talk::Group][rng.usize(0..3)];
+    let most = [3, 3, 20][rng.usize(0..3)];
+    let some = rng.u8(1..most);
+    let fault = (!faults.is_empty() && rng.bool()).then(|| faults[rng.usize(0..faults.len())]);
+    let what = match fault {
+        None => match rng.u32(0..10) {
+            0..=3 => What::Write(talk, some.min(4)),
+            4..=6 => What::CarolWrites(talk, some),
+            7 => What::CarolEdits(some),
+            8 => What::CarolDeletes(some),
+            _ => What::Read,
+        },
+        Some(0) => What::Reset,
+        Some(1) => What::Deaf { up: rng.bool(), down: rng.bool() },
+        Some(2) => What::Close(CODES[rng.usize(0..CODES.len())]),
+        Some(3) => What::Weather(WEATHERS[rng.usize(0..WEATHERS.len())]),
+        Some(4) => What::Restart,
+        Some(5) => What::HubDown { ms: rng.u64(0..90_000) },
+        Some(6) => What::Kill { down_for: rng.u64(0..30_000) },
+        Some(7) => What::DiskFull { ms: rng.u64(0..60_000) },
+        Some(8) => What::Sleep { s: rng.u64(1..7200), told: rng.bool() },
+        Some(9) => What::Network { routed: rng.u32(0..4) > 0, local_gone: rng.bool() },
+        Some(10) => What::Jump(rng.i64(-86_400_000..86_400_000)),
+        Some(11) => What::Prune,
+        Some(_) => [What::Reconnect, What::Look][rng.usize(0..2)],
+    };
+    let after = match rng.u32(0..4) {
+        0 | 1 => rng.u64(0..100),
+        2 => rng.u64(0..2_000),
+        _ => rng.u64(0..60_000),
+    };
+    Step { after, who: rng.usize(0..2), what }
+}
+
+/// From a world that has healed to agreement: the longest window, a probe that is found dead, a wait that the server
+/// asked for, and the slowest retry of a request.
 const AGREE_WITHIN: Duration = Duration::from_secs(300);
 
+/// How it went: milliseconds from healing to agreement.
+pub struct Outcome {
+    pub result: Result<u64, String>,
+    pub events: u64,
+    pub trace: Vec<String>,
+}
+
 struct World {
+    stage: Stage,
     hub: Hub,
     clock: Clock,
     clients: Vec<Client>,
     carol: Identity,
-    people: Vec<Identity>,
+    group: String,
     written: u64,
-    carols: Vec<String>,
+    /// Conversation and number of what carol wrote.
+    carols: Vec<(String, u64)>,
 }
 
-pub async fn play(seed: u64, steps: &[Step]) -> (Result<u64, String>, Vec<String>) {
-    let trace = Arc::new(Mutex::new(Vec::new()));
-    let mut world = World::new(seed, &trace).await;
-    let start = tokio::time::Instant::now();
-    for step in steps {
-        tokio::time::sleep(Duration::from_millis(step.after)).await;
-        trace.lock().unwrap().push(format!("{:>9} {step:?}", start.elapsed().as_millis()));
-        world.act(step).await;
-    }
-    let result = world.agree().await;
-    let mut trace = trace.lock().unwrap().clone();
+pub async fn play(story: &Story, traced: bool) -> Outcome {
+    let stage = Stage::new(story.seed, story.climate.clone(), traced);
+    let mut world = World::new(story.seed, &stage).await;
+    let result = world.go(&story.steps).await;
     for client in &world.clients {
-        trace.push(format!("{}: {} dials, {}", client.name, client.net.dials(), client.status()));
+        stage.event(|| format!("{}: {:?}", client.name, client.status()));
     }
-    (result, trace)
+    Outcome { result, events: stage.events(), trace: stage.trace() }
 }
 
 impl World {
-    async fn new(seed: u64, trace: &Arc<Mutex<Vec<String>>>) -> Self {
+    async fn new(seed: u64, stage: &Stage) -> Self {
         let clock = Clock::simulated(Timestamp(1_800_000_000_000));
-        let hub = Hub::new(seed, clock.clone());
-        let (mut clients, mut people) = (Vec::new(), Vec::new());
+        let hub = Hub::new(seed, clock.clone(), stage.clone());
+        let carol = hub.user("carol").await;
+        let mut clients = Vec::new();
         for (nth, name) in ["alice", "bob"].into_iter().enumerate() {
             let who = hub.user(name).await;
-            let net = Net::new(name, Duration::from_millis(20), hub.accept(who.clone()), trace.clone());
-            clients.push(Client::new(name, seed ^ (nth as u64 + 1) << 32, clock.clone(), net).await);
-            people.push(who);
+            let net = Net::new(name, hub.accept(who.clone()), stage.clone());
+            let seed = seed ^ (nth as u64 + 1) << 32;
+            clients.push(Client::new(name, seed, clock.clone(), net, who, stage.clone()).await);
         }
-        let carol = hub.user("carol").await;
-        Self { hub, clock, clients, carol, people, written: 0, carols: Vec::new() }
+        let members = Some(vec!["alice".into(), "bob".into()]);
+        let cid = Some(MessageId::new(1, &[7; 10]).to_string());
+        let title = Some("all".into());
+        let create = Conv { id: 1, op: ConvVerb::Create, cid, title, members, ..Conv::default() };
+        let ok = hub.request(&carol, create).await;
+        let group = ok.c.map(|conv| conv.conv).or(ok.conv).unwrap();
+        let (stage, written, carols) = (stage.clone(), 0, Vec::new());
+        Self { stage, hub, clock, clients, carol, group, written, carols }
+    }
+
+    async fn go(&mut self, steps: &[Step]) -> Result<u64, String> {
+        for step in steps {
+            sleep(Duration::from_millis(step.after)).await;
+            self.stage.event(|| format!("--- {step:?}"));
+            self.act(step).await?;
+        }
+        self.agree().await
     }
 
     fn text(&mut self) -> String {
@@ -125,145 +191,134 @@ impl World {
         format!("message {}", self.written)
     }
 
-    async fn act(&mut self, step: &Step) {
-        let other = ["bob", "alice"][step.who];
+    async fn act(&mut self, step: &Step) -> Result<(), String> {
         match step.what {
-            What::Write(count) => {
+            What::Write(talk, count) => {
                 for _ in 0..count {
-                    let text = self.text();
-                    self.clients[step.who].write_to(other, text).await;
+                    let (text, group) = (self.text(), self.group.clone());
+                    self.clients[step.who].write_to(talk, &group, text).await;
                 }
             }
-            What::Flood(count) => {
+            What::CarolWrites(talk, count) => {
                 for _ in 0..count {
-                    self.carol_writes().await;
+                    self.carol_writes(talk, step.who).await;
                 }
             }
+            What::CarolEdits(back) => self.carol_changes(back, true).await,
+            What::CarolDeletes(back) => self.carol_changes(back, false).await,
             What::Read => self.clients[step.who].mark_read().await,
-            What::Reset => self.clients[step.who].net.line(|line| line.reset = true),
-            What::Deaf { up, down } => self.clients[step.who].net.line(|line| {
+            What::Jump(ms) => self.clock.jump(ms),
+            What::Prune => while self.hub.store.prune(self.clock.wall()).await.unwrap() {},
+            What::Restart => drop(self.hub.restarts.send(())),
+            What::HubDown { ms } => self.hub_down(ms).await,
+            What::Kill { down_for } => self.kill(step.who, down_for).await?,
+            What::Sleep { s, told } => self.sleeps(step.who, s, told).await,
+            What::Look => check_now(&self.hub, &mut self.clients[step.who]).await?,
+            _ => self.breaks(&self.clients[step.who], step.what),
+        }
+        Ok(())
+    }
+
+    /// What happens to one client from outside.
+    fn breaks(&self, client: &Client, what: What) {
+        match what {
+            What::Reset => client.net.line(|line| line.reset = true),
+            What::Close(code) => client.net.line(|line| line.close = Some(code)),
+            What::Deaf { up, down } => client.net.line(|line| {
                 line.deaf_up |= up;
                 line.deaf_down |= down;
             }),
-            What::Weather(weather) => self.clients[step.who].net.weather(weather),
-            What::Restart => self.hub.restarts.send_modify(|count| *count += 1),
-            What::Kill { down_for } => {
-                self.clients[step.who].kill().await;
-                tokio::time::sleep(Duration::from_millis(down_for)).await;
-                self.clients[step.who].start().await;
-            }
-            What::Sleep { slept } => {
-                self.clients[step.who].signal(Signal::Sleeping);
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                self.clock.jump(i64::try_from(slept * 1000).unwrap());
-                self.clients[step.who].signal(Signal::Woke { slept: Duration::from_secs(slept) });
-            }
-            What::Network { routed, local_gone } => {
-                self.clients[step.who].signal(Signal::Network { routed, local_gone });
-            }
-            What::Reconnect => self.clients[step.who].signal(Signal::Reconnect),
-            What::Jump(ms) => self.clock.jump(ms),
-            What::Prune => while self.hub.store.prune(self.clock.wall()).await.unwrap() {},
+            What::Weather(weather) => drop(client.net.weather(weather)),
+            What::DiskFull { ms } => client.disk_is_full(Instant::now() + Duration::from_millis(ms)),
+            What::Network { routed, local_gone } => client.signal(Signal::Network { routed, local_gone }),
+            What::Reconnect => client.signal(Signal::Reconnect),
+            other => panic!("{other:?} is not of this kind"),
         }
     }
 
-    async fn carol_writes(&mut self) {
+    async fn hub_down(&self, ms: u64) {
+        let before: Vec<Weather> = self.clients.iter().map(|client| client.net.weather(Weather::Refused)).collect();
+        self.clients.iter().for_each(|client| client.net.line(|line| line.reset = true));
+        sleep(Duration::from_millis(ms)).await;
+        for (client, weather) in self.clients.iter().zip(before) {
+            client.net.weather(weather);
+        }
+    }
+
+    /// Killed at once; what it left on its disk is looked at before it starts again.
+    async fn kill(&mut self, who: usize, down_for: u64) -> Result<(), String> {
+        let client = &mut self.clients[who];
+        client.kill().await;
+        if let Some(storm) = client.storm() {
+            return Err(storm);
+        }
+        check_now(&self.hub, client).await?;
+        sleep(Duration::from_millis(down_for)).await;
+        client.start().await;
+        Ok(())
+    }
+
+    /// Monotonic time stands still while the wall clock goes on; a hub forgets a client that is silent for ten minutes.
+    async fn sleeps(&mut self, who: usize, s: u64, told: bool) {
+        if told {
+            self.clients[who].signal(Signal::Sleeping);
+            sleep(Duration::from_millis(100)).await;
+        }
+        if s > 600 {
+            self.clients[who].net.line(|line| (line.deaf_up, line.deaf_down) = (true, true));
+        }
+        self.clock.jump(i64::try_from(s * 1000).unwrap());
+        self.clients[who].signal(Signal::Woke { slept: Duration::from_secs(s) });
+    }
+
+    async fn carol_writes(&mut self, talk: Talk, who: usize) {
+        let (text, group) = (self.text(), self.group.clone());
+        let cid = MessageId::new(self.written, &[1; 10]).to_string();
+        let (to, conv) = match talk {
+            Talk::Group => (None, Some(group.clone())),
+            Talk::Carol => (Some(self.clients[who].name.to_owned()), None),
+            Talk::Other => (Some(other(self.clients[who].name).to_owned()), None),
+        };
+        let frame = Send { id: 1, cid, body: Body::text(text), to, conv, ..Send::default() };
+        let ok = self.hub.request(&self.carol, frame).await;
+        self.carols.push((ok.conv.unwrap_or(group), ok.seq.unwrap()));
+    }
+
+    async fn carol_changes(&mut self, back: u8, edit: bool) {
+        let Some(nth) = self.carols.len().checked_sub(usize::from(back)) else { return };
+        let (conv, seq) = self.carols[nth].clone();
         let text = self.text();
-        for to in ["alice", "bob"] {
-            let cid = wakeful::model::MessageId::new(self.written, &[to.len() as u8; 10]).to_string();
-            let (to, body) = (Some(to.to_owned()), Body::text(text.clone()));
-            let frame = Send { id: 1, cid, body, to, ..Send::default() };
-            let done = self.hub.ask(&self.carol, Ask::Request(Box::new(frame.into()))).await;
-            assert!(matches!(done.answer, Answer::Ok(_)), "{done:?}");
+        if edit {
+            let frame = Edit { id: 1, conv, seq, body: Body::text(text), ..Edit::default() };
+            self.hub.request(&self.carol, frame).await;
+        } else {
+            self.carols.remove(nth);
+            self.hub.request(&self.carol, Del { id: 1, conv, seqs: vec![seq], scope: Scope::All }).await;
         }
-        self.carols.push(text);
     }
 
-    /// The network heals; after a while all must be one. Milliseconds that it took.
+    /// The world heals; after a while all must be one. Milliseconds that it took.
     async fn agree(&mut self) -> Result<u64, String> {
+        self.stage.event(|| "--- healed".into());
+        self.stage.heal();
         for client in &self.clients {
             client.net.weather(Weather::Open);
+            client.disk_is_full(Instant::now());
             client.signal(Signal::Network { routed: true, local_gone: false });
         }
-        let begin = tokio::time::Instant::now();
+        let begin = Instant::now();
         loop {
-            let wrong = match self.disagreement().await {
-                None => return Ok(u64::try_from(begin.elapsed().as_millis()).unwrap()),
-                Some(wrong) => wrong,
-            };
-            if begin.elapsed() > AGREE_WITHIN {
-                return Err(wrong);
+            // A close code may have told somebody to stop: only the user goes on from there.
+            for client in self.clients.iter().filter(|client| client.status().state == AccountState::Halted) {
+                client.signal(Signal::Reconnect);
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    }
-
-    /// What is not yet as it must be.
-    async fn disagreement(&self) -> Option<String> {
-        for client in &self.clients {
-            if !client.is_online() {
-                return Some(format!("{} is not online: {}", client.name, client.status()));
-            }
-            if !client.all_sent().await {
-                return Some(format!("{} has not sent everything", client.name));
+            match check_end(&self.hub, &mut self.clients).await {
+                Ok(()) => break,
+                Err(wrong) if begin.elapsed() > AGREE_WITHIN => return Err(wrong),
+                Err(_) => sleep(Duration::from_millis(1_000)).await,
             }
         }
-        let record = self.record(0, "bob").await;
-        for (client, other) in [(&self.clients[0], "bob"), (&self.clients[1], "alice")] {
-            let mine: Vec<&String> = client.drafts.iter().map(|(_, text)| text).collect();
-            let recorded: Vec<&String> = record.iter().filter(|text| mine.contains(text)).collect();
-            if recorded != mine {
-                return Some(format!("{} wrote {mine:?}, the hub has {recorded:?}", client.name));
-            }
-            let seen: Vec<String> = match client.history(other).await.into_iter().collect::<Option<_>>() {
-                Some(seen) => seen,
-                None => return Some(format!("{} has a hole", client.name)),
-            };
-            if seen != record {
-                return Some(format!("{} sees {seen:?}, the hub has {record:?}", client.name));
-            }
-        }
-        for (nth, client) in self.clients.iter().enumerate() {
-            let seen = client.history("carol").await;
-            let seen: Vec<&str> = seen.iter().map(|text| text.as_deref().unwrap_or("(hole)")).collect();
-            // What came before the first connection may be a hole; what came since is whole and in order.
-            let newest = seen.iter().rev().take_while(|text| **text != "(hole)").count();
-            let tail = &seen[seen.len() - newest..];
-            let record = self.record(nth, "carol").await;
-            if !record.ends_with(&tail.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
-                || (tail.is_empty() && !record.is_empty())
-            {
-                return Some(format!("{} sees of carol's {seen:?}, the hub has {record:?}", client.name));
-            }
-        }
-        None
-    }
-
-    /// The hub's own record of the conversation with `other`.
-    async fn record(&self, who: usize, other: &str) -> Vec<String> {
-        use wakeful::proto::hub::wire::client::{Conv, ConvVerb};
-        let ask = async |frame: wakeful::proto::hub::wire::ClientFrame| {
-            self.hub.ask(&self.people[who], Ask::Request(Box::new(frame))).await.answer
-        };
-        let direct = Conv { id: 1, op: ConvVerb::Direct, user: Some(other.into()), ..Conv::default() };
-        let Answer::Ok(ok) = ask(direct.into()).await else { return Vec::new() };
-        let conv = ok.c.map(|conv| conv.conv).or(ok.conv).unwrap();
-        let (mut record, mut after) = (Vec::new(), 0);
-        loop {
-            let page = Hist {
-                id: 1,
-                conv: Some(conv.clone()),
-                after: Some(after),
-                limit: Some(200),
-                order: Some(Order::Asc),
-                ..Hist::default()
-            };
-            let answer = ask(page.into()).await;
-            let Answer::Ok(ok) = answer else { panic!("the hub does not tell its record: {answer:?}") };
-            let msgs = ok.msgs.unwrap_or_default();
-            let Some(last) = msgs.last() else { return record };
-            after = last.seq;
-            record.extend(msgs.into_iter().map(|msg| msg.body.and_then(|body| body.text).unwrap_or_default()));
-        }
+        let took = u64::try_from(begin.elapsed().as_millis()).unwrap();
+        self.clients.iter().find_map(Client::storm).map_or(Ok(took), Err)
     }
 }
