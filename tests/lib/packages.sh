@@ -8,7 +8,7 @@ cc                                                            build-essential   
 git                                                           git                       layering
 python3                                                       python3                   *
 /usr/lib/python3/dist-packages/venv-is-part-of-python3-venv   python3-venv              xmpp
-dbus-daemon                                                   dbus-daemon               desktop service
+dbus-daemon                                                   dbus-daemon               desktop service network
 dbus-run-session                                              dbus-daemon               service
 busctl                                                        systemd                   desktop service
 gdbus                                                         libglib2.0-bin            desktop
@@ -28,11 +28,14 @@ gnome-keyring-daemon                                          gnome-keyring     
 /usr/lib/systemd/user/dbus.service                            dbus-user-session         service
 systemd-analyze                                               systemd                   service
 setpriv                                                       util-linux                service xmpp network
-/usr/bin/prosody                                              prosody                   xmpp
+/usr/bin/prosody                                              prosody                   xmpp network
 /usr/sbin/ejabberdctl                                         ejabberd                  xmpp
 /usr/share/doc/erlang-p1-sqlite3                              erlang-p1-sqlite3         xmpp
 ip                                                            iproute2                  network
 nft                                                           nftables                  network
+tinyproxy                                                     tinyproxy-bin             network
+microsocks                                                    microsocks                network
+/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1         libfaketime               network
 X
 }
 

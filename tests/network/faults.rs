@@ -1,7 +1,7 @@
 //! Each way in which a network fails: it is noticed in time, told truthfully, and afterwards nothing is missing.
 
 use crate::net::{Fault, Lossy, Net};
-use crate::scene::{PROBE, PROBE_TIMEOUT, SLACK, Scene};
+use crate::scene::{Account, SLACK, Scene, notice_limit, probe, probe_timeout};
 use crate::support::skip;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -18,27 +18,41 @@ fn wire() -> Option<Net> {
 /// The wire fails in this way under a link that was proven, and heals.
 fn survives(fault: Fault) {
     let Some(net) = wire() else { return };
-    let mut scene = Scene::new(net);
+    survives_on(&mut Scene::new(net), fault);
+}
+
+/// The same in a scene that may have seen other faults before.
+pub(crate) fn survives_on(scene: &mut Scene, fault: Fault) {
     scene.online();
+    let (annas, bens) = (scene.anna_has(), scene.ben_has());
     scene.ben_says("before");
     scene.anna_hears(&["before"]);
 
-    scene.net.break_with(fault);
+    scene.break_with(fault);
     let noticed = scene.noticed();
-    assert!(noticed <= PROBE * 2 + PROBE_TIMEOUT + SLACK, "{fault:?} was noticed only after {noticed:?}");
+    assert!(noticed <= notice_limit(), "{fault:?} was noticed only after {noticed:?}");
     for text in ["one", "two", "three"] {
         scene.ben_says(text);
     }
     scene.anna_says("from the dark");
 
-    scene.net.heal();
+    scene.heal();
     let healed = Instant::now();
     scene.anna_hears(&["one", "two", "three"]);
     let back = healed.elapsed();
     scene.ben_hears("from the dark");
-    assert_eq!(scene.anna_has(), ["before", "one", "two", "three"]);
-    assert_eq!(scene.ben_has(), ["from the dark"]);
+    assert_eq!(scene.anna_has()[annas.len()..], ["before", "one", "two", "three"]);
+    assert_eq!(scene.ben_has()[bens.len()..], ["from the dark"]);
+    scene.truth.held();
     println!("FIGURE {fault:?} noticed_ms={} back_ms={}", noticed.as_millis(), back.as_millis());
+}
+
+/// Anna knows the server by a name.
+fn named(name: &'static str) -> impl Fn(&mut Account) {
+    move |account| {
+        let port = account.url.rsplit(':').next().unwrap().to_owned();
+        account.url = format!("ws://{name}:{port}");
+    }
 }
 
 #[test]
@@ -73,16 +87,20 @@ fn a_cable_that_comes_back_is_noticed_from_the_kernel_and_not_from_a_timer() {
     scene.online();
     for round in 0..3 {
         scene.net.cable(false);
+        scene.truth.broken(true);
         scene.noticed();
         let text = format!("while away {round}");
         scene.ben_says(&text);
         scene.net.cable(true);
+        scene.truth.broken(false);
         let plugged = Instant::now();
         scene.anna_hears(&[&text]);
         let back = plugged.elapsed();
         println!("FIGURE cable back_ms={}", back.as_millis());
         assert!(back <= Duration::from_secs(3) + SLACK, "back only after {back:?}");
+        scene.online();
     }
+    scene.truth.held();
 }
 
 #[test]
@@ -90,30 +108,26 @@ fn a_dead_ipv6_path_costs_a_quarter_second_and_not_a_whole_timeout() {
     let Some(net) = wire() else { return };
     net.client.etc("hosts", &format!("{} hub.test\n{} hub.test\n127.0.0.1 localhost\n", net.server.ip6, net.server.ip));
     net.kill_ipv6();
-    let named = |account: &mut crate::scene::Account| {
-        let port = account.url.rsplit(':').next().unwrap().to_owned();
-        account.url = format!("ws://hub.test:{port}");
-    };
-    let mut scene = Scene::with(net, named, |_| ());
+    let mut scene = Scene::with(net, named("hub.test"), |_| ());
     scene.online();
     scene.ben_says("over four");
     scene.anna_hears(&["over four"]);
     assert_eq!(scene.anna.status("anna")["attempts"], 0);
+    scene.truth.held();
 }
 
 #[test]
 fn a_resolver_that_hangs_is_named_and_does_not_hold_up_the_exit() {
     let Some(net) = wire() else { return };
     net.client.etc("resolv.conf", "nameserver 10.77.255.254\noptions timeout:30\n");
-    let named = |account: &mut crate::scene::Account| {
-        let port = account.url.rsplit(':').next().unwrap().to_owned();
-        account.url = format!("ws://hub.nowhere.test:{port}");
-    };
-    let mut scene = Scene::with(net, named, |_| ());
+    let mut scene = Scene::with(net, named("hub.nowhere.test"), |_| ());
+    scene.truth.broken(true);
     scene.anna.wait_state("anna", "dialing");
+    scene.truth.held();
     let asked = Instant::now();
     assert!(scene.daemon.process.stop().success());
     assert!(asked.elapsed() <= Duration::from_secs(2) + SLACK / 3, "stopped only after {:?}", asked.elapsed());
+    println!("FIGURE exit_while_dns_hangs_ms={}", asked.elapsed().as_millis());
 }
 
 #[test]
@@ -133,28 +147,59 @@ fn a_wire_that_loses_doubles_and_reorders_packets_changes_nothing_in_the_message
     scene.ben_hears(texts.last().unwrap());
     assert_eq!(scene.anna_has(), texts);
     assert_eq!(scene.ben_has(), texts);
+    scene.truth.held();
+}
+
+/// The server is killed and comes back, is frozen and thaws.
+pub(crate) fn survives_the_servers_trouble(scene: &mut Scene) {
+    scene.online();
+    let (annas, bens) = (scene.anna_has().len(), scene.ben_has().len());
+    scene.ben_says("a");
+    scene.anna_hears(&["a"]);
+    scene.kill_server();
+    scene.noticed();
+    scene.anna_says("b");
+    scene.server_up();
+    scene.ben_hears("b");
+    scene.online();
+    scene.signal_server(Signal::STOP);
+    let noticed = scene.noticed();
+    assert!(noticed <= notice_limit(), "a frozen server was noticed only after {noticed:?}");
+    scene.anna_says("c");
+    scene.signal_server(Signal::CONT);
+    scene.ben_hears("c");
+    assert_eq!(scene.anna_has()[annas..], ["a"]);
+    assert_eq!(scene.ben_has()[bens..], ["b", "c"]);
+    scene.truth.held();
 }
 
 #[test]
 fn a_hub_that_is_killed_frozen_and_restarted_loses_nothing_of_what_it_acknowledged() {
     let Some(net) = wire() else { return };
-    let mut scene = Scene::new(net);
-    scene.online();
-    scene.ben_says("a");
-    scene.hub.kill9();
-    scene.noticed();
-    scene.anna_says("b");
-    scene.hub_up();
-    scene.ben_hears("b");
-    scene.online();
-    scene.hub.signal(Signal::STOP);
-    let noticed = scene.noticed();
-    assert!(noticed <= PROBE * 2 + PROBE_TIMEOUT + SLACK, "a frozen hub was noticed only after {noticed:?}");
-    scene.anna_says("c");
-    scene.hub.signal(Signal::CONT);
-    scene.ben_hears("c");
-    assert_eq!(scene.anna_has(), ["a"]);
-    assert_eq!(scene.ben_has(), ["b", "c"]);
+    survives_the_servers_trouble(&mut Scene::new(net));
+}
+
+/// On a Prosody: the same faults, one after the other.
+fn prosody() -> Option<Scene> {
+    let scene = Scene::on_prosody(wire()?);
+    if scene.is_none() {
+        skip("network", "Prosody is not installed");
+    }
+    scene
+}
+
+#[test]
+fn on_prosody_vanishing_packets_and_resets_are_noticed_and_nothing_is_missing_afterwards() {
+    let Some(mut scene) = prosody() else { return };
+    for fault in [Fault::Blackhole, Fault::BlackholeUp, Fault::BlackholeDown, Fault::Reset] {
+        survives_on(&mut scene, fault);
+    }
+}
+
+#[test]
+fn on_prosody_a_server_that_is_killed_frozen_and_restarted_loses_nothing() {
+    let Some(mut scene) = prosody() else { return };
+    survives_the_servers_trouble(&mut scene);
 }
 
 #[test]
@@ -164,11 +209,12 @@ fn a_sleeping_machine_finds_the_messages_it_missed_when_it_wakes() {
     scene.online();
     scene.daemon.process.signal(Signal::STOP);
     scene.ben_says("while asleep");
-    std::thread::sleep(PROBE * 2 + PROBE_TIMEOUT);
+    std::thread::sleep(probe() * 2 + probe_timeout());
     scene.daemon.process.signal(Signal::CONT);
     let woke = Instant::now();
     scene.anna_hears(&["while asleep"]);
     println!("FIGURE wake back_ms={}", woke.elapsed().as_millis());
     assert!(woke.elapsed() <= Duration::from_secs(6));
     assert_eq!(scene.anna_has(), ["while asleep"]);
+    scene.truth.held();
 }

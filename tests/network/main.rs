@@ -2,11 +2,15 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
+mod around;
 mod faults;
+mod machine;
 mod net;
+mod prosody;
 mod scene;
 #[path = "../support/mod.rs"]
 mod support;
+mod truth;
 
 use net::{Fault, Lossy, Net};
 

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Two hosts and the wire between them.
 pub(crate) struct Net {
@@ -93,7 +94,9 @@ impl Net {
         if !able {
             return None;
         }
-        let number = fastrand::u8(1..=250);
+        // Tests may run as threads of one process: each has a number of its own.
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let tag = format!("{:04x}{number:02x}", std::process::id() & 0xffff);
         let host = |role: &str, last: u8| Host {
             name: format!("wk{role}{tag}"),
