@@ -11,6 +11,11 @@ fn ends(notify: &Notify, text: &str) -> bool {
     notify.body.lines().last() == Some(text)
 }
 
+/// Whether the daemon has recorded that something is on screen.
+fn shown(home: &Home) -> bool {
+    home.run(&["notify", "decisions", "--json"]).json_lines().iter().any(|one| one["verdict"] == "shown")
+}
+
 fn loud(notify: &Notify) -> bool {
     !notify.hints.contains_key("suppress-sound")
 }
@@ -35,6 +40,8 @@ async fn killed_at(gate: &str) -> Option<(Vec<Notify>, Vec<Notify>)> {
     bob.wait_state("bob", "online");
     alice.run(&["send", "alice", "bob", "first", "--wait", "sent"]).ok();
     assert_eq!(monitor.notify(1).await.body, "first");
+    // Past the gate with the first, before it is closed for the second.
+    eventually("the first to be recorded", || shown(&bob).then_some(()));
     std::fs::write(&file, "").unwrap();
     alice.run(&["send", "alice", "bob", "second", "--wait", "sent"]).ok();
     let reached = bus.dir().join("gate.reached");
@@ -90,8 +97,7 @@ async fn a_reply_typed_while_the_network_is_down_goes_out_when_it_is_back() {
     alice.run(&["send", "alice", "bob", "where are you?", "--wait", "sent"]).ok();
     assert_eq!(monitor.notify(1).await.actions[..2], ["inline-reply", "Reply"]);
     eventually("the answer", || (server.last_id() == 1).then_some(()));
-    let shown = || bob.run(&["notify", "decisions", "--json"]).json_lines().iter().any(|one| one["verdict"] == "shown");
-    eventually("the record", || shown().then_some(()));
+    eventually("the record", || shown(&bob).then_some(()));
     hub.stop();
     server.emit("NotificationReplied", &(1_u32, "on my way"), true).await;
     let reply = eventually("the reply in the outbox", || {

@@ -91,10 +91,19 @@ async fn lock_click_reply_read_elsewhere_and_flood_behave_on_dunst_as_the_table_
         eventually("dunst's screen", || (screen.run("dunstctl", &["count", "displayed"]) == count).then_some(()));
     };
 
+    let look = |name: &str| {
+        if let Some(folder) = std::env::var_os("WAKEFUL_LOOK") {
+            // What draws tells nobody when it is done.
+            std::thread::sleep(Duration::from_secs(1));
+            screen.shot(&std::path::Path::new(&folder).join(format!("{name}.png")));
+        }
+    };
+
     // Lock. The session was locked when the daemon started.
     send("for my eyes only");
     saw(&mut monitor, "New message", "").await;
     displayed("1");
+    look("1-locked");
     lock(&logind, false).await;
     saw(&mut monitor, "alice", "for my eyes only").await;
     lock(&logind, true).await;
@@ -102,6 +111,7 @@ async fn lock_click_reply_read_elsewhere_and_flood_behave_on_dunst_as_the_table_
     monitor.wait("hidden again", |seen| hidden(seen).then_some(())).await;
     lock(&logind, false).await;
 
+    look("2-unlocked");
     // Click: the app starts with the conversation.
     monitor.wait("open again", |seen| (!hidden(seen)).then_some(())).await;
     displayed("1");
@@ -112,6 +122,7 @@ async fn lock_click_reply_read_elsewhere_and_flood_behave_on_dunst_as_the_table_
     let conversation = bob.history("bob")[0]["conversation"]["id"].as_str().unwrap().to_owned();
     assert_eq!(std::fs::read_to_string(&out).unwrap().trim(), conversation);
 
+    look("3-clicked");
     // Reply, by the app that has opened: it goes out, and alice has it.
     bob.run(&["send", "bob", &conversation, "seen it", "--wait", "sent"]).ok();
     eventually("alice to have the reply", || {
@@ -124,12 +135,14 @@ async fn lock_click_reply_read_elsewhere_and_flood_behave_on_dunst_as_the_table_
     send("read me there");
     saw(&mut monitor, "alice", "read me there").await;
     displayed("1");
+    look("4-before-read-elsewhere");
     eventually("the phone to have it", || {
         phone.history("phone").iter().any(|message| message["text"] == "read me there").then_some(())
     });
     phone.run(&["mark", "phone", "alice"]).ok();
     displayed("0");
 
+    look("5-read-elsewhere");
     // Flood: three within ten seconds, one notification on the screen, everything there.
     let before = monitor.notifies().len();
     for number in 0..20 {
@@ -140,6 +153,7 @@ async fn lock_click_reply_read_elsewhere_and_flood_behave_on_dunst_as_the_table_
     let close = times.windows(4).filter(|four| four[3] - four[0] < Duration::from_millis(9_900)).count();
     assert_eq!(close, 0, "{times:?}");
     displayed("1");
+    look("6-flood");
     assert_eq!(bob.history("bob").iter().filter(|one| one["text"].as_str().unwrap().starts_with("flood")).count(), 20);
     daemon.stop();
 }
