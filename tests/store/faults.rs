@@ -172,10 +172,10 @@ fn may_be_tried_again(error: &StoreError) -> bool {
     matches!(error, StoreError::Disk { .. } | StoreError::Closed)
 }
 
-/// Places to try: all of them, or so many spread over all.
-fn places(operations: u64, most: u64) -> impl Iterator<Item = u64> {
+/// Places to try: all of them (0), or those where the file is made and so many spread over all.
+fn places(operations: u64, most: u64) -> Vec<u64> {
     let stride = if most == 0 { 1 } else { operations.div_ceil(most).max(1) };
-    (1..=operations).step_by(usize::try_from(stride).unwrap())
+    (1..=operations).filter(|at| *at <= 10 || at.is_multiple_of(stride)).collect()
 }
 
 fn everywhere(fault: Fault) {

@@ -298,6 +298,8 @@ pub fn content(dir: &Path) -> Vec<String> {
     let conn = Connection::open(dir.join("wakeful.db")).unwrap();
     let check: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
+    let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal", "the log is switched on");
     let orphans = conn.prepare("PRAGMA foreign_key_check").unwrap().exists([]).unwrap();
     assert!(!orphans, "a row refers to one that is not there");
     conn.execute("INSERT INTO message_text(message_text) VALUES ('integrity-check')", []).unwrap();
