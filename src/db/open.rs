@@ -134,12 +134,19 @@ fn set_up(
     Ok(conn)
 }
 
-/// Switches the log on. SQLite answers with the new mode before it is on disk, so it is asked again.
+/// Switches the log on. SQLite answers with the new mode before that is on disk: only the end of the statement tells.
 fn write_ahead(conn: &Connection, path: Option<&Path>) -> Result<(), DbError> {
     let failed = |error: rusqlite::Error| DbError::sqlite("opening", path, &error);
-    conn.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
-    let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(failed)?;
-    if path.is_none() || mode == "wal" || crate::mutant("log-unasked") {
+    let mut statement = conn.prepare("PRAGMA journal_mode = wal").map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    let mut mode = String::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        mode = row.get(0).map_err(failed)?;
+        if crate::mutant("log-unasked") {
+            break;
+        }
+    }
+    if path.is_none() || mode == "wal" {
         return Ok(());
     }
     let cause = format!("the write-ahead log could not be switched on (mode {mode})");

@@ -3,7 +3,7 @@
 
 use crate::disk::{Disk, Fault};
 use crate::support::number;
-use crate::workload::{Running, Step, content, open, steps};
+use crate::workload::{Running, Step, content, mode, open, steps};
 use std::path::Path;
 use std::sync::Arc;
 use wakeful::store::StoreError;
@@ -99,7 +99,10 @@ impl<'t> Trial<'t> {
     async fn open(&self) -> Option<Running> {
         for _ in 0..TRIES {
             match open(self.dir.path(), self.full_sync, &self.entropy).await {
-                Ok(running) => return Some(running),
+                Ok(running) => {
+                    assert_eq!(mode(self.dir.path()), "wal", "the log is switched on");
+                    return Some(running);
+                }
                 Err(error) => assert!(may_be_tried_again(&error), "{error}"),
             }
             if self.disk.is_dead() {
