@@ -68,6 +68,12 @@ enum What {
     Reconnect,
     Jump(i64),
     Prune,
+    /// So much comes while nobody is there that the hub forgets its beginning; when it is being fetched more comes, and
+    /// the connection breaks.
+    Gap {
+        missed: u8,
+        ms: u64,
+    },
     Look,
 }
 
@@ -79,7 +85,7 @@ impl Story {
         let mut rng = fastrand::Rng::with_seed(seed);
         let climate = Climate::drawn(&mut rng);
         // Which faults this story knows: some, in varying company.
-        let faults: Vec<u32> = (0..13).filter(|_| rng.u32(0..3) == 0).collect();
+        let faults: Vec<u32> = (0..14).filter(|_| rng.u32(0..3) == 0).collect();
         let most = [6, 12, 24][rng.usize(0..3)];
         let count = rng.usize(2..most);
         let steps = (0..count).map(|_| step(&mut rng, &faults)).collect();
@@ -112,6 +118,7 @@ fn step(rng: &mut fastrand::Rng, faults: &[u32]) -> Step {
         Some(9) => What::Network { routed: rng.u32(0..4) > 0, local_gone: rng.bool() },
         Some(10) => What::Jump(rng.i64(-86_400_000..86_400_000)),
         Some(11) => What::Prune,
+        Some(12) => What::Gap { missed: rng.u8(5..25), ms: rng.u64(0..6_000) },
         Some(_) => [What::Reconnect, What::Look][rng.usize(0..2)],
     };
     let after = match rng.u32(0..4) {
@@ -208,7 +215,8 @@ impl World {
             What::CarolDeletes(back) => self.carol_changes(back, false).await,
             What::Read => self.clients[step.who].mark_read().await,
             What::Jump(ms) => self.clock.jump(ms),
-            What::Prune => while self.hub.store.prune(self.clock.wall()).await.unwrap() {},
+            What::Prune => self.prune().await,
+            What::Gap { missed, ms } => self.gap(step.who, missed, ms).await,
             What::Restart => drop(self.hub.restarts.send(())),
             What::HubDown { ms } => self.hub_down(ms).await,
             What::Kill { down_for } => self.kill(step.who, down_for).await?,
@@ -234,6 +242,25 @@ impl World {
             What::Reconnect => client.signal(Signal::Reconnect),
             other => panic!("{other:?} is not of this kind"),
         }
+    }
+
+    async fn prune(&self) {
+        while self.hub.store.prune(self.clock.wall()).await.unwrap() {}
+    }
+
+    async fn gap(&mut self, who: usize, missed: u8, ms: u64) {
+        let before = self.clients[who].net.weather(Weather::Refused);
+        self.clients[who].net.line(|line| line.reset = true);
+        for _ in 0..missed {
+            self.carol_writes(Talk::Group, who).await;
+        }
+        self.prune().await;
+        self.clients[who].net.weather(before);
+        self.clients[who].signal(Signal::Network { routed: true, local_gone: true });
+        sleep(Duration::from_millis(ms)).await;
+        self.carol_writes(Talk::Group, who).await;
+        sleep(Duration::from_millis(ms % 1_000)).await;
+        self.clients[who].net.line(|line| line.reset = true);
     }
 
     async fn hub_down(&self, ms: u64) {
