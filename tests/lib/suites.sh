@@ -42,7 +42,7 @@ run_suite() {
   case $suite in
   format) cargo fmt --check ;;
   lint) lint ;;
-  build) cargo test --no-run && cargo test --release --test sim --no-run ;;
+  build) cargo test --no-run ;;
   unit) cargo_test --lib --bins ;;
   doc) cargo test --quiet --doc ;;
   deny) deny ;;
