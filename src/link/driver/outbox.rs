@@ -124,8 +124,11 @@ impl Outbox {
                 self.pause = Some(now + PAUSE);
                 Vec::new()
             }
-            Done::Taken(Ok((rows, _))) if !self.ready => {
+            // Taken for a connection that is gone, even if there is a new one: older rows have to go back first, or
+            // these would overtake them.
+            Done::Taken(Ok((rows, _))) if !self.ready || self.want_requeue => {
                 self.want_requeue |= !rows.is_empty();
+                self.want_take = true;
                 Vec::new()
             }
             Done::Taken(Ok((rows, due))) => {
