@@ -333,7 +333,8 @@ fn a_page_looks_at_a_bounded_number_of_rows_and_says_where_to_go_on() {
 fn oldest_first_pages_end_with_what_was_there_at_the_opening_and_their_token_ends_too() {
     let bench = Bench::new();
     let (ann, bob) = (bench.user("ann"), bench.user("bob"));
-    let conv = (0..4).map(|n| bench.say(&ann, "bob", &n.to_string()).unwrap().conv.unwrap()).last().unwrap();
+    let said: Vec<_> = (0..4).map(|n| bench.say(&ann, "bob", &n.to_string()).unwrap().conv.unwrap()).collect();
+    let conv = said.last().unwrap().clone();
     let first = bench.request(&bob, json!({"t": "hist", "conv": conv, "order": "asc", "limit": 2})).unwrap();
     bench.say(&ann, "bob", "later").unwrap();
     let rest = json!({"t": "hist", "id": 9, "cursor": first.cursor.unwrap()});

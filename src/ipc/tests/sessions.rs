@@ -222,7 +222,7 @@ async fn a_thousand_open_cursors_cost_a_bounded_memory_and_it_is_given_back_when
     house.arrive("team", 0..300).await;
     let sockets = || std::fs::read_dir("/proc/self/fd").map(Iterator::count).unwrap_or(0);
     let open = |round: usize| CursorOpen {
-        find: Find { text: (round % 10 == 0).then(|| "1".into()), ..in_conversation(team) },
+        find: Find { text: round.is_multiple_of(10).then(|| "1".into()), ..in_conversation(team) },
         batch: Some(10),
         ..CursorOpen::default()
     };
