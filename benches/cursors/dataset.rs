@@ -169,16 +169,16 @@ fn text(dice: &mut fastrand::Rng, words: &[String], messages: usize, n: usize) -
     }
     let count = 2 + tail(dice, 40);
     let mut text = (0..count).map(|_| words[tail(dice, words.len())].as_str()).collect::<Vec<_>>().join(" ");
-    if dice.u16(..) % 10 == 0 {
+    if dice.u16(..).is_multiple_of(10) {
         text += " grundwort";
     }
-    if dice.u16(..) % 1_000 == 0 {
+    if dice.u16(..).is_multiple_of(1_000) {
         text += " mittelwort";
     }
     if n % (messages / 20).max(1) == 7 {
         text += " seltenwort";
     }
-    if dice.u16(..) % 25 == 0 {
+    if dice.u16(..).is_multiple_of(25) {
         text += " https://example.org/page";
     }
     (text, None)

@@ -1,5 +1,6 @@
 //! The built daemon as a process of its own against real servers: killed under load, killed between a write and its
 //! acknowledgement, driven by its commands.
+#![allow(clippy::disallowed_methods, reason = "tests of the real binary run on the machine's clock")]
 
 use crate::both;
 use crate::person::Person;
