@@ -154,6 +154,7 @@ fn harmless(body: &str) -> bool {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn whatever_is_sent_the_markup_is_ours(sender in "\\PC{0,40}|[<>&\"']{0,20}", text in "\\PC{0,600}|[<>&;a-z/]{0,60}") {
         let body = render(&note("t", &[(Some(&sender), &text), (None, &text)]), MARKUP, None, 0).body;
