@@ -28,25 +28,6 @@ pub fn mutant(name: &str) -> bool {
     std::env::var_os("WAKEFUL_MUTANT").is_some_and(|chosen| chosen == name)
 }
 
-/// A point at which a test holds the process, to kill it there. `WAKEFUL_GATE=NAME:FILE` chooses it; while FILE is
-/// there, whoever comes through writes `FILE.reached` and goes no further. In debug builds only: what is shipped has
-/// neither the variable nor the wait.
-#[cfg(debug_assertions)]
-pub fn mutant_gate(name: &str) {
-    let Ok(chosen) = std::env::var("WAKEFUL_GATE") else { return };
-    let Some((_, file)) = chosen.split_once(':').filter(|(gate, _)| *gate == name) else { return };
-    if std::fs::exists(file).unwrap_or(false) && std::fs::write(format!("{file}.reached"), name).is_ok() {
-        loop {
-            std::thread::park();
-        }
-    }
-}
-
-/// Nothing: see the debug build.
-#[cfg(not(debug_assertions))]
-#[inline(always)]
-pub const fn mutant_gate(_name: &str) {}
-
 /// Always `false`: the rules hold.
 #[cfg(not(mutants))]
 #[must_use]
@@ -55,24 +36,38 @@ pub const fn mutant(_name: &str) -> bool {
     false
 }
 
-/// A named moment, such as the one between a commit and its answer, at which a test has the process die as by SIGKILL:
-/// `WAKEFUL_FAILPOINT=name:n` dies when the moment comes for the n-th time. Only in builds with debug assertions; in
-/// every other this vanishes.
+/// A named moment, such as the one between a commit and its answer, at which a test interferes. With
+/// `WAKEFUL_FAILPOINT=name:n` the process dies as by SIGKILL when the moment comes for the n-th time; with
+/// `WAKEFUL_GATE=name:FILE`, while FILE is there, whoever comes through writes `FILE.reached` and goes no further. Only in
+/// builds with debug assertions; in every other this vanishes.
 #[cfg(debug_assertions)]
 pub fn failpoint(name: &str) {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
-    static PLAN: OnceLock<Option<(String, AtomicU64)>> = OnceLock::new();
-    let plan = PLAN.get_or_init(|| {
-        let text = std::env::var("WAKEFUL_FAILPOINT").ok()?;
-        let (name, count) = text.split_once(':')?;
-        Some((name.to_owned(), AtomicU64::new(count.parse().ok()?)))
+    static DEATH: OnceLock<Option<(String, AtomicU64)>> = OnceLock::new();
+    static GATE: OnceLock<Option<(String, String)>> = OnceLock::new();
+    let plan = |variable: &str| {
+        let text = std::env::var(variable).ok()?;
+        text.split_once(':').map(|(name, what)| (name.to_owned(), what.to_owned()))
+    };
+    let death = DEATH.get_or_init(|| {
+        let (name, count) = plan("WAKEFUL_FAILPOINT")?;
+        Some((name, AtomicU64::new(count.parse().ok()?)))
     });
-    if let Some((chosen, left)) = plan
+    if let Some((chosen, left)) = death
         && chosen == name
         && left.fetch_sub(1, Ordering::Relaxed) == 1
     {
         std::process::abort();
+    }
+    if let Some((chosen, file)) = GATE.get_or_init(|| plan("WAKEFUL_GATE"))
+        && chosen == name
+        && std::fs::exists(file).unwrap_or(false)
+        && std::fs::write(format!("{file}.reached"), name).is_ok()
+    {
+        loop {
+            std::thread::park();
+        }
     }
 }
 

@@ -126,8 +126,7 @@ fn offences(source: &Source) -> Vec<String> {
     let mut offences = Vec::new();
     for (path, line) in imports(source) {
         let path = path.join("::");
-        let fine = path.starts_with("mutant")
-            || path == "failpoint"
+        let fine = matches!(path.as_str(), "mutant" | "failpoint")
             || begins(&path, room)
             || narrow.unwrap_or(allowed).iter().any(|allowed| begins(&path, allowed));
         if !fine {

@@ -52,9 +52,9 @@ impl Driver {
         if let Some(file) = notice.picture.take() {
             notice.picture = picture::checked(file).await;
         }
-        crate::mutant_gate("before-notify");
+        crate::failpoint("before-notify");
         let answer = self.desktop.notify(notice).await;
-        crate::mutant_gate("after-notify");
+        crate::failpoint("after-notify");
         if let Err(error) = &answer {
             tracing::info!(%error, "a banner could not be shown");
         }
