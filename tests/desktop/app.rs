@@ -8,7 +8,6 @@ use crate::support::{eventually, skip};
 use crate::task::Task;
 use std::path::PathBuf;
 use wakeful::notify::Settings;
-use wakeful::store::BannerState;
 
 /// A GTK program.
 fn app() -> PathBuf {
@@ -36,17 +35,6 @@ fn asked(log: &std::path::Path) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
 }
 
-/// Waits until the task has the server's answer.
-async fn answered(task: &Task) {
-    loop {
-        let banners = task.store.banners().await.unwrap();
-        if banners.iter().all(|banner| matches!(banner.state, BannerState::Shown { .. })) {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_click_of_the_mouse_on_dunst_starts_an_app_that_shows_the_conversation() {
     let Some(python) = python() else { return };
@@ -65,7 +53,7 @@ async fn a_click_of_the_mouse_on_dunst_starts_an_app_that_shows_the_conversation
     let task = Task::start(&bus, Settings { open, ..Settings::default() }).await;
     let message = task.message("ann", "click me").await;
     monitor.notify(1).await;
-    answered(&task).await;
+    task.answered().await;
     eventually("dunst to show it", || (screen.run("dunstctl", &["count", "displayed"]) == "1").then_some(()));
     // Until it is drawn there is nothing to click on.
     eventually("a click that dunst takes", || {
@@ -96,7 +84,7 @@ async fn activated(action: Option<&str>) -> Option<(Vec<String>, String, String)
     let task = Task::start(&bus, settings).await;
     let message = task.message("ann", "look").await;
     assert_eq!(monitor.notify(1).await.actions[..2], ["default", "Open"]);
-    answered(&task).await;
+    task.answered().await;
     server.emit("ActivationToken", &(1_u32, "token-9"), true).await;
     server.emit("ActionInvoked", &(1_u32, "default"), true).await;
     let asked = asked(&log);

@@ -1,5 +1,4 @@
 //! The built program: a hub, a daemon under a real notification server, and what that server receives.
-#![cfg(feature = "hub")]
 
 use crate::bus::Bus;
 use crate::monitor::Monitor;
@@ -14,11 +13,8 @@ async fn what_one_person_types_is_what_the_others_notification_server_receives()
     let mut monitor = Monitor::on(&bus).await;
     let hub = Hub::start();
     let (alice, bob) = (Home::with_account("alice", &hub), Home::with_account("bob", &hub));
-    let address = bus.address();
     let _alice = alice.daemon();
-    let daemon = bob.daemon_with(|command| {
-        command.env("DBUS_SESSION_BUS_ADDRESS", &address);
-    });
+    let daemon = bob.daemon_with(|command| bus.is_session_of(command));
     alice.wait_state("alice", "online");
     bob.wait_state("bob", "online");
 
@@ -55,12 +51,8 @@ async fn killed_while_the_notification_server_has_the_call_it_repeats_once_witho
     let mut monitor = Monitor::on(&bus).await;
     let hub = Hub::start();
     let (alice, bob) = (Home::with_account("alice", &hub), Home::with_account("bob", &hub));
-    let address = bus.address();
-    let under = |command: &mut std::process::Command| {
-        command.env("DBUS_SESSION_BUS_ADDRESS", &address);
-    };
     let _alice = alice.daemon();
-    let daemon = bob.daemon_with(under);
+    let daemon = bob.daemon_with(|command| bus.is_session_of(command));
     bob.wait_state("bob", "online");
     alice.run(&["send", "alice", "bob", "first", "--wait", "sent"]).ok();
     assert_eq!(monitor.notify(1).await.body, "first");
@@ -70,7 +62,7 @@ async fn killed_while_the_notification_server_has_the_call_it_repeats_once_witho
     assert!(monitor.notify(2).await.body.ends_with("second"));
     daemon.kill9();
     server.hang(false);
-    let daemon = bob.daemon_with(under);
+    let daemon = bob.daemon_with(|command| bus.is_session_of(command));
     let repeat = monitor.wait("the repeat", |seen| {
         let text = |one: &crate::monitor::Seen| match one {
             crate::monitor::Seen::Notify(notify) => Some(notify.clone()),

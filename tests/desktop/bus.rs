@@ -28,6 +28,11 @@ impl Bus {
         format!("unix:path={}", self.dir.path().join("bus").display())
     }
 
+    /// The session bus of a daemon's command.
+    pub fn is_session_of(&self, command: &mut std::process::Command) {
+        command.env("DBUS_SESSION_BUS_ADDRESS", self.address());
+    }
+
     /// A folder that lives as long as the bus.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()

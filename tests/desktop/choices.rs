@@ -32,14 +32,7 @@ async fn what_is_chosen_holds_over_a_restart_and_is_told_as_text_and_json() {
     assert_eq!(bob.run(&["quiet", "--off"]).ok().trim(), "no quiet hours");
     assert_eq!(bob.run(&["dnd", "--off", "--json"]).json()["dnd"], json!(null));
     bob.run(&["mute", "bob", "--off"]).ok();
-    std::fs::OpenOptions::new()
-        .append(true)
-        .open(config(&bob))
-        .and_then(|mut file| {
-            use std::io::Write;
-            file.write_all(b"\n[notifications]\nquiet = { from = \"23:00\", to = \"06:00\" }\n")
-        })
-        .unwrap();
+    bob.configure("\n[notifications]\nquiet = { from = \"23:00\", to = \"06:00\" }\n");
     bob.run(&["reload"]).ok();
     assert_eq!(bob.run(&["quiet"]).ok().trim(), "no quiet hours", "chosen by hand goes before the file");
     let reset = bob.run(&["quiet", "--reset"]).ok();
@@ -53,10 +46,6 @@ async fn what_is_chosen_holds_over_a_restart_and_is_told_as_text_and_json() {
     daemon.stop();
 }
 
-fn config(home: &Home) -> std::path::PathBuf {
-    home.files().into_iter().find(|file| file.file_name().is_some_and(|name| name == "config.toml")).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_app_is_told_the_unread_count_and_the_decisions_and_so_is_the_launcher() {
     let Some(bus) = Bus::start() else { return };
@@ -64,11 +53,8 @@ async fn an_app_is_told_the_unread_count_and_the_decisions_and_so_is_the_launche
     let mut monitor = Monitor::on(&bus).await;
     let hub = Hub::start();
     let (alice, bob) = (Home::with_account("alice", &hub), Home::with_account("bob", &hub));
-    let address = bus.address();
     let _alice = alice.daemon();
-    let daemon = bob.daemon_with(|command| {
-        command.env("DBUS_SESSION_BUS_ADDRESS", &address);
-    });
+    let daemon = bob.daemon_with(|command| bus.is_session_of(command));
     bob.wait_state("bob", "online");
     for text in ["one", "two"] {
         alice.run(&["send", "alice", "bob", text, "--wait", "sent"]).ok();

@@ -4,7 +4,6 @@ use crate::bus::Bus;
 use crate::monitor::{Monitor, Notify};
 use crate::programmable::Programmable;
 use crate::support::{Home, Hub, eventually};
-use std::process::Command;
 
 /// Whether the newest message of a notification is this one.
 fn ends(notify: &Notify, text: &str) -> bool {
@@ -16,10 +15,6 @@ fn shown(home: &Home) -> bool {
     home.run(&["notify", "decisions", "--json"]).json_lines().iter().any(|one| one["verdict"] == "shown")
 }
 
-fn loud(notify: &Notify) -> bool {
-    !notify.hints.contains_key("suppress-sound")
-}
-
 /// Kills the daemon at a gate while it shows the second of three messages. Gives every call that ended with the second:
 /// before the kill, and after it.
 async fn killed_at(gate: &str) -> Option<(Vec<Notify>, Vec<Notify>)> {
@@ -28,13 +23,10 @@ async fn killed_at(gate: &str) -> Option<(Vec<Notify>, Vec<Notify>)> {
     let mut monitor = Monitor::on(&bus).await;
     let hub = Hub::start();
     let (alice, bob) = (Home::with_account("alice", &hub), Home::with_account("bob", &hub));
-    let (address, file) = (bus.address(), bus.dir().join("gate"));
-    let under = |command: &mut Command| {
-        command.env("DBUS_SESSION_BUS_ADDRESS", &address);
-    };
+    let file = bus.dir().join("gate");
     let _alice = alice.daemon();
     let daemon = bob.daemon_with(|command| {
-        under(command);
+        bus.is_session_of(command);
         command.env("WAKEFUL_GATE", format!("{gate}:{}", file.display()));
     });
     bob.wait_state("bob", "online");
@@ -48,7 +40,7 @@ async fn killed_at(gate: &str) -> Option<(Vec<Notify>, Vec<Notify>)> {
     eventually("the gate", || reached.exists().then_some(()));
     daemon.kill9();
     let before = monitor.notifies().len();
-    let daemon = bob.daemon_with(under);
+    let daemon = bob.daemon_with(|command| bus.is_session_of(command));
     // The third comes last: what there is to be said of the second has been said by then.
     let repeated = |notifies: &[Notify]| notifies.iter().skip(before).any(|notify| ends(notify, "second"));
     while !repeated(&monitor.notifies()) {
@@ -60,7 +52,7 @@ async fn killed_at(gate: &str) -> Option<(Vec<Notify>, Vec<Notify>)> {
     }
     let all = monitor.notifies();
     assert_eq!(all.last().unwrap().body, "first\nsecond\nthird");
-    assert!(all.last().is_some_and(loud));
+    assert!(all.last().is_some_and(Notify::is_loud));
     assert_eq!(bob.history("bob").len(), 3);
     daemon.stop();
     let second = |range: &[Notify]| range.iter().filter(|notify| ends(notify, "second")).cloned().collect();
@@ -77,7 +69,7 @@ async fn killed_before_the_call_it_is_shown_once_after_the_restart() {
 async fn killed_after_the_call_it_is_repeated_once_without_a_sound() {
     let Some((before, after)) = killed_at("after-notify").await else { return };
     assert_eq!((before.len(), after.len()), (1, 1), "{before:?} {after:?}");
-    assert!(loud(&before[0]) && !loud(&after[0]), "{before:?} {after:?}");
+    assert!(before[0].is_loud() && !after[0].is_loud(), "{before:?} {after:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,11 +79,8 @@ async fn a_reply_typed_while_the_network_is_down_goes_out_when_it_is_back() {
     let mut monitor = Monitor::on(&bus).await;
     let mut hub = Hub::start();
     let (alice, bob) = (Home::with_account("alice", &hub), Home::with_account("bob", &hub));
-    let address = bus.address();
     let _alice = alice.daemon();
-    let daemon = bob.daemon_with(|command| {
-        command.env("DBUS_SESSION_BUS_ADDRESS", &address);
-    });
+    let daemon = bob.daemon_with(|command| bus.is_session_of(command));
     bob.wait_state("bob", "online");
     let mut watch = alice.watch();
     alice.run(&["send", "alice", "bob", "where are you?", "--wait", "sent"]).ok();

@@ -77,10 +77,6 @@ impl Room {
     }
 }
 
-fn loud(notify: &Notify) -> bool {
-    !notify.hints.contains_key("suppress-sound")
-}
-
 /// A day's span that holds now in every time zone (which differ by quarters of an hour), and for minutes to come.
 fn almost_always() -> Quiet {
     let minute = Clock::system().wall().ms() / 60_000;
@@ -107,12 +103,12 @@ async fn the_core_situations_on_dunst_are_as_the_table_says() {
 /// 1 nobody looks, 2 an app looks at it, 3 an app looks at another, 4 it is muted.
 async fn who_looks(room: &mut Room) {
     let first = room.task.message("ann", "hello").await;
-    assert!(loud(&room.newest_with("hello").await));
+    assert!(room.newest_with("hello").await.is_loud());
     room.displayed(1);
     room.task.look_at(Some(first)).await;
     room.dropped("ann", Why::OnScreen).await;
     let other = room.task.message("bob", "over here").await;
-    assert!(!loud(&room.newest_with("over here").await), "no sound while an app is looked at");
+    assert!(!room.newest_with("over here").await.is_loud(), "no sound while an app is looked at");
     room.displayed(2);
     room.task.look_at(None).await;
     room.task.read(other).await;
@@ -140,7 +136,7 @@ async fn held(room: &mut Room) {
         assert_eq!(room.monitor.notifies().len(), before);
         room.displayed(0);
         room.task.notifier.choose(off).await.unwrap();
-        assert!(loud(&room.newest_with(&text).await));
+        assert!(room.newest_with(&text).await.is_loud());
         room.displayed(1);
         room.clear(message).await;
     }
@@ -248,19 +244,19 @@ async fn groups_and_accounts(room: &mut Room) {
 /// 14 the daemon restarts: in its place and silent; 15 dunst goes and another one comes: shown there, silent.
 async fn restarts(mut room: Room) {
     let other = room.task.message("jo", "still unread").await;
-    assert!(loud(&room.newest_with("still unread").await));
+    assert!(room.newest_with("still unread").await.is_loud());
     room.displayed(1);
     room.decided(other, Verdict::Shown).await;
     let before = room.monitor.notifies().len();
     let store = room.task.stop().await;
     room.task = Task::on(store, &room._bus, settings()).await;
     let again = room.monitor.notify(before + 1).await;
-    assert!(again.replaces > 0 && !loud(&again) && again.body.ends_with("still unread"), "{again:?}");
+    assert!(again.replaces > 0 && !again.is_loud() && again.body.ends_with("still unread"), "{again:?}");
     room.displayed(1);
     room.screen.down();
     room.screen.up();
     let again = room.monitor.notify(before + 2).await;
-    assert!(again.replaces == 0 && !loud(&again) && again.body.ends_with("still unread"), "{again:?}");
+    assert!(again.replaces == 0 && !again.is_loud() && again.body.ends_with("still unread"), "{again:?}");
     room.displayed(1);
     room.clear(other).await;
 }

@@ -35,7 +35,6 @@ async fn figures_from_before_the_commit_to_notify_on_the_bus() {
     report("commit (synchronous=FULL) and Notify", times.split_off(20));
 }
 
-#[cfg(feature = "hub")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn figures_from_the_hub_to_notify_on_the_bus() {
     use crate::support::{Home, Hub};
@@ -48,11 +47,8 @@ async fn figures_from_the_hub_to_notify_on_the_bus() {
     let mut monitor = Monitor::on(&bus).await;
     let hub = Hub::start();
     let (alice, bob) = (Home::with_account("alice", &hub), Home::with_account("bob", &hub));
-    let address = bus.address();
     let _alice = alice.daemon();
-    let _bob = bob.daemon_with(|command| {
-        command.env("DBUS_SESSION_BUS_ADDRESS", &address);
-    });
+    let _bob = bob.daemon_with(|command| bus.is_session_of(command));
     alice.wait_state("alice", "online");
     bob.wait_state("bob", "online");
     let mut shown = Vec::new();

@@ -77,12 +77,11 @@ async fn lock_click_reply_read_elsewhere_and_flood_behave_on_dunst_as_the_table_
     let out = bus.dir().join("opened");
     let open = format!("open = [\"sh\", \"-c\", \"echo $1 >$0.new; mv $0.new $0\", {:?}, \"{{conversation}}\"]", out);
     let text = format!("\n[notifications]\n{open}\nother_device_delay = \"0s\"\n");
-    let config = bob.files().into_iter().find(|file| file.ends_with("config.toml")).unwrap();
-    std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &text).unwrap();
-    let address = bus.address();
+    bob.configure(&text);
     let _alice = alice.daemon();
     let daemon = bob.daemon_with(|command| {
-        command.env("DBUS_SESSION_BUS_ADDRESS", &address).env("DBUS_SYSTEM_BUS_ADDRESS", &address);
+        bus.is_session_of(command);
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", bus.address());
     });
     let _phone = phone.daemon();
     bob.wait_state("bob", "online");

@@ -63,7 +63,7 @@ async fn a_reply_typed_into_the_notification_is_in_the_outbox_while_there_is_no_
     let seen = monitor.notify(1).await;
     assert_eq!(seen.actions, ["inline-reply", "Reply", "mark-read", "Mark read", "mute-1h", "Mute 1 h"]);
     let conversation = task.store.message(message).await.unwrap().conversation.id;
-    wait_shown(&task).await;
+    task.answered().await;
     server.emit("NotificationReplied", &(1_u32, " yes, 2 min ☕ "), true).await;
     server.emit("NotificationClosed", &(1_u32, 2_u32), true).await;
     let mut rows = Vec::new();
@@ -74,17 +74,6 @@ async fn a_reply_typed_into_the_notification_is_in_the_outbox_while_there_is_no_
     assert!(matches!(&rows[0], CommandKind::Send { text, .. } if text == "yes, 2 min ☕"), "{rows:?}");
     while task.store.conversation(conversation).await.unwrap().unread > 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// Waits until the task has the server's answer.
-async fn wait_shown(task: &Task) {
-    loop {
-        let banners = task.store.banners().await.unwrap();
-        if banners.iter().all(|banner| matches!(banner.state, BannerState::Shown { .. })) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -99,7 +88,7 @@ async fn a_click_starts_the_app_with_the_conversation_and_the_token() {
     let task = Task::start(&bus, Settings { open, ..Settings::default() }).await;
     let message = task.message("ann", "look").await;
     assert_eq!(monitor.notify(1).await.actions[..2], ["default", "Open"]);
-    wait_shown(&task).await;
+    task.answered().await;
     server.emit("ActivationToken", &(1_u32, "token-7"), true).await;
     server.emit("ActionInvoked", &(1_u32, "default"), true).await;
     let opened = eventually("the app to start", || std::fs::read_to_string(&out).ok());
@@ -112,13 +101,13 @@ async fn the_buttons_mark_read_and_mute_do_what_they_say() {
     let Some(Scene { bus: _bus, server, mut monitor, task }) = scene(Settings::default()).await else { return };
     task.message("ann", "one").await;
     monitor.notify(1).await;
-    wait_shown(&task).await;
+    task.answered().await;
     server.emit("ActionInvoked", &(1_u32, "mark-read"), true).await;
     monitor.closed(1).await;
 
     let message = task.message("bob", "two").await;
     monitor.notify(2).await;
-    wait_shown(&task).await;
+    task.answered().await;
     server.emit("ActionInvoked", &(2_u32, "mute-1h"), true).await;
     monitor.closed(2).await;
     let conversation = task.store.message(message).await.unwrap().conversation.id;
@@ -139,7 +128,7 @@ async fn after_a_restart_what_is_unread_is_put_in_its_place_and_what_was_read_is
     monitor.notify(1).await;
     let read = task.message("bob", "read meanwhile").await;
     monitor.notify(2).await;
-    wait_shown(&task).await;
+    task.answered().await;
     let conversation = task.store.message(read).await.unwrap().conversation.id;
     let store = task.stop().await;
     store.mark_read(conversation, Some(read), Clock::system().wall()).await.unwrap();
@@ -212,7 +201,7 @@ async fn a_look_away_before_the_message_counts_although_the_task_was_busy() {
     let Some(Scene { bus: _bus, server, mut monitor, task }) = scene(Settings::default()).await else { return };
     let first = task.message("ann", "one").await;
     monitor.notify(1).await;
-    wait_shown(&task).await;
+    task.answered().await;
     task.look_at(Some(first)).await;
     let second = task.message("ann", "two").await;
     while task.notifier.why(second).await.unwrap().is_empty() {}
@@ -280,7 +269,7 @@ async fn ten_thousand_missed_messages_make_at_most_three_notifications() {
     task.commit(vec![Event::CaughtUp]).await;
     let summary = monitor.notify(3).await;
     assert!(summary.summary.ends_with("new messages in 18 conversations"), "{}", summary.summary);
-    wait_shown(&task).await;
+    task.answered().await;
     assert_eq!(monitor.notifies().len(), 3);
     let kept = task.store.banners().await.unwrap().len();
     assert!(kept <= 20 * 32, "{kept} are kept one by one");

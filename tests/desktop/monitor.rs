@@ -38,6 +38,13 @@ pub struct Notify {
     pub timeout: i32,
 }
 
+impl Notify {
+    /// Nothing says that it is silent.
+    pub fn is_loud(&self) -> bool {
+        !self.hints.contains_key("suppress-sound")
+    }
+}
+
 /// A connection that became a monitor (D-Bus specification, `BecomeMonitor`).
 pub struct Monitor {
     seen: watch::Receiver<Vec<Seen>>,

@@ -10,7 +10,7 @@ use wakeful::model::{
     MessageKind, Origin, PageRow, Query, Scope, ServerRef, Signal,
 };
 use wakeful::notify::{self, Linux, Notifier, NotifyParts, Settings};
-use wakeful::store::{self, Batch, Store};
+use wakeful::store::{self, BannerState, Batch, Store};
 use wakeful::world::{Clock, Entropy};
 
 /// A running task.
@@ -31,6 +31,17 @@ impl Task {
     pub async fn start(bus: &Bus, settings: Settings) -> Self {
         let store = Store::open(bus.dir(), store::Settings::default(), Clock::system(), Entropy::system()).unwrap();
         Self::on(store, bus, settings).await
+    }
+
+    /// Waits until it has the server's answer for all that is due.
+    pub async fn answered(&self) {
+        loop {
+            let banners = self.store.banners().await.unwrap();
+            if banners.iter().all(|banner| matches!(banner.state, BannerState::Shown { .. })) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
     }
 
     /// On a store that is there already.

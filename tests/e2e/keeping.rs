@@ -5,7 +5,7 @@ use crate::support::{Home, Pair, eventually, texts};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt as _;
 
-/// Alice has written some to bob, who has them; both daemons run as long as the guards live.
+/// Alice has written some to bob, who has them; both daemons have ended when it returns.
 fn talked(pair: &Pair, count: usize) {
     let _alice = pair.alice.daemon();
     let _bob = pair.bob.daemon();
@@ -129,11 +129,7 @@ fn an_account_is_removed_with_its_messages_beside_a_running_daemon() {
 #[test]
 fn the_doctor_finds_nothing_where_all_is_well_and_names_what_is_not() {
     let pair = Pair::new();
-    std::fs::write(
-        pair.bob.path().join("config.toml"),
-        std::fs::read_to_string(pair.bob.path().join("config.toml")).unwrap() + "\n[notifications]\nenabled = false\n",
-    )
-    .unwrap();
+    pair.bob.configure("\n[notifications]\nenabled = false\n");
     talked(&pair, 3);
     let bob = pair.bob.daemon();
     pair.bob.wait_state("home", "online");

@@ -2,6 +2,7 @@
 //! same list for the daemon's own store.
 
 use crate::client::{Client, Running, cid};
+use crate::history::{self, seqs};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,18 +46,9 @@ impl Scene {
 
     /// All pages.
     async fn walk(&mut self, more: Value) -> Vec<u64> {
-        let mut page = self.open(more).await;
-        let mut all = seqs(&page);
-        while page["more"] == true {
-            page = self.next(&page, json!({})).await;
-            all.extend(seqs(&page));
-        }
-        all
+        let first = self.ask(more);
+        history::walk(&mut self.bob, first).await
     }
-}
-
-fn seqs(page: &Value) -> Vec<u64> {
-    page["msgs"].as_array().unwrap().iter().map(|msg| msg["seq"].as_u64().unwrap()).collect()
 }
 
 fn down(range: std::ops::RangeInclusive<u64>) -> Vec<u64> {

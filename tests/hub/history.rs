@@ -14,12 +14,12 @@ async fn talk(hub: &Running, messages: u64) -> (Client, Client, Value) {
     (alice, bob, conv)
 }
 
-fn seqs(page: &Value) -> Vec<u64> {
+pub(crate) fn seqs(page: &Value) -> Vec<u64> {
     page["msgs"].as_array().unwrap().iter().map(|msg| msg["seq"].as_u64().unwrap()).collect()
 }
 
 /// All pages from this first request on.
-async fn walk(client: &mut Client, first: Value) -> Vec<u64> {
+pub(crate) async fn walk(client: &mut Client, first: Value) -> Vec<u64> {
     let mut page = client.ok(first).await;
     let mut all = seqs(&page);
     while let Some(cursor) = page.get("cursor").cloned() {

@@ -1,22 +1,13 @@
 //! What stands between the daemon and its server, and what stands around the daemon, while the wire is good: proxies,
 //! resolvers that lie, logind, the bus, the wall clock.
 
-use crate::faults::survives_on;
+use crate::faults::{named, survives_on, wire};
 use crate::machine::{Bus, Logind, Resolver, WallClock};
 use crate::net::{Fault, Net};
 use crate::scene::{Account, SLACK, Scene, notice_limit, probe, probe_timeout};
 use crate::support::{Process, eventually, skip};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
-
-/// Two hosts, or the reason why not.
-fn wire() -> Option<Net> {
-    let net = Net::new();
-    if net.is_none() {
-        skip("network", "no network namespaces here (needs root, iproute2, nftables)");
-    }
-    net
-}
 
 /// A proxy from Debian on the server's host, in front of anna.
 struct Proxy {
@@ -105,11 +96,7 @@ fn a_resolver_that_lies_is_survived_and_believed_again_when_it_is_right() {
     let wrong = format!("{}99", net.server.ip.trim_end_matches('1'));
     let resolver = Resolver::start(&net.server, &net.client, &wrong);
     let right = net.server.ip.clone();
-    let named = |account: &mut Account| {
-        let port = account.url.rsplit(':').next().unwrap().to_owned();
-        account.url = format!("ws://hub.test:{port}");
-    };
-    let mut scene = Scene::with(net, named, |_| ());
+    let mut scene = Scene::with(net, named("hub.test"), |_| ());
     scene.truth.broken(true);
     let error = eventually("the error is named", || {
         let status = scene.anna.status("anna");

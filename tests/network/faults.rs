@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
 /// Two hosts, or the reason why not.
-fn wire() -> Option<Net> {
+pub(crate) fn wire() -> Option<Net> {
     let net = Net::new();
     if net.is_none() {
         skip("network", "no network namespaces here (needs root, iproute2, nftables)");
@@ -48,7 +48,7 @@ pub(crate) fn survives_on(scene: &mut Scene, fault: Fault) {
 }
 
 /// Anna knows the server by a name.
-fn named(name: &'static str) -> impl Fn(&mut Account) {
+pub(crate) fn named(name: &'static str) -> impl Fn(&mut Account) {
     move |account| {
         let port = account.url.rsplit(':').next().unwrap().to_owned();
         account.url = format!("ws://{name}:{port}");

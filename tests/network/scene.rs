@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 /// Between probes: a second, or what `tests/long/network` asks for.
 pub(crate) fn probe() -> Duration {
-    let asked = std::env::var("WAKEFUL_NETWORK_PROBE").ok().and_then(|text| text.parse().ok());
-    Duration::from_secs(asked.unwrap_or(1))
+    Duration::from_secs(crate::support::number("WAKEFUL_NETWORK_PROBE", 1))
 }
 
 /// Within which a probe must be answered.

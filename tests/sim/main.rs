@@ -8,7 +8,6 @@
 //!
 //! `WAKEFUL_SIM_SEEDS=N` and `WAKEFUL_SIM_FIRST=N` choose seeds; `tests/suites/sim` and `tests/long/sim N` do. A seed
 //! that fails is played again with ever fewer steps and evils; the shortest story that still fails is printed.
-#![cfg(feature = "hub")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 #![allow(missing_docs, unreachable_pub, reason = "nobody imports a test")]
 

@@ -1,5 +1,4 @@
 //! Durability, proved from outside: disks that fail or lose power, processes that are killed, files that rot.
-#![cfg(feature = "hub")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 #![allow(clippy::disallowed_methods, reason = "tests of the real binary run on the machine's clock")]
 #![allow(missing_docs, unreachable_pub, reason = "nobody imports a test")]

@@ -172,6 +172,12 @@ impl Home {
         self.path().join("run/socket")
     }
 
+    /// Appends to its configuration.
+    pub fn configure(&self, more: &str) {
+        let mut file = std::fs::OpenOptions::new().append(true).open(self.path().join("config.toml")).unwrap();
+        std::io::Write::write_all(&mut file, more.as_bytes()).unwrap();
+    }
+
     /// Every file under the home.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut open = vec![self.path().to_path_buf()];

@@ -83,7 +83,6 @@ impl Hub {
 
     /// Starts it again on the same data and address.
     pub fn up(&mut self) {
-        self.stop();
         self.up_with(|_| ());
     }
 
