@@ -21,5 +21,5 @@ mod writer;
 pub use checkpointer::Checkpointer;
 pub use error::DbError;
 pub use open::{Settings, integrity, open, open_memory, open_reader};
-pub use reader::Reader;
+pub use reader::{Reader, shrink};
 pub use writer::{Disk, Fate, Writer};

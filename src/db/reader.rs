@@ -95,8 +95,8 @@ fn within_snapshot<T, E: From<DbError>>(
     outcome
 }
 
-/// Gives back what the connection remembers, but not its descriptor.
-fn shrink(conn: &Connection) {
+/// Gives back what a connection remembers, but not its descriptor.
+pub fn shrink(conn: &Connection) {
     conn.flush_prepared_statement_cache();
     let _as_it_is = conn.execute_batch("PRAGMA shrink_memory");
 }

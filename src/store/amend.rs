@@ -4,8 +4,8 @@
 use super::apply::Batching;
 use super::conversation::Conv;
 use super::names::{self, Found};
-use super::tx::{Result, Tx, conversation_id};
-use super::{StoreError, banner, code, marks, search};
+use super::tx::{Result, Tx, conversation_id, json};
+use super::{banner, code, marks, search};
 use crate::model::{AccountId, Amendment, Change, FeedKind, Target, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +51,7 @@ pub(super) fn wait(
     at: Timestamp,
     body: &Waiting,
 ) -> Result<()> {
-    let json = serde_json::to_string(body).map_err(|error| StoreError::Invalid(error.to_string()))?;
+    let json = json(body)?;
     let (account, tx) = (batching.account.0, &batching.tx);
     let key = names::waiting_key(target);
     let again = "SELECT 1 FROM orphan WHERE account = ?1 AND target = ?2 AND rev = ?3 AND at = ?4 AND body = ?5";
@@ -218,7 +218,7 @@ fn reactions(tx: &Tx<'_>, found: Found, by: &str, keys: &[String], at: Timestamp
     let taken = tx.run(
         "UPDATE reaction SET stands = 0, at = ?3 WHERE message = ?1 AND by = ?2 AND stands = 1
          AND key NOT IN (SELECT value FROM json_each(?4))",
-        (id, by, at.ms(), serde_json::to_string(keys).map_err(|error| StoreError::Invalid(error.to_string()))?),
+        (id, by, at.ms(), json(keys)?),
     )?;
     Ok(react(tx, found, by, keys, true, at)? || taken > 0)
 }

@@ -4,9 +4,9 @@
 use super::apply::Batching;
 use super::conversation::Conv;
 use super::names::{self, Found};
-use super::tx::Result;
+use super::tx::{Result, Tx, json};
 use super::{amend, banner, code, conversation, marks, place, search, settle};
-use crate::model::{Arrival, FeedKind, MessageId, Origin, Reaction, Timestamp};
+use crate::model::{Arrival, Attachment, FeedKind, MessageId, Origin, Reaction, Timestamp};
 
 /// Takes in a message.
 pub(super) fn apply(batching: &mut Batching<'_, '_>, arrival: Arrival) -> Result<()> {
@@ -53,13 +53,13 @@ fn repeat(batching: &mut Batching<'_, '_>, arrival: &Arrival, found: Found) -> R
             &arrival.text,
             arrival.edited_at.map(Timestamp::ms),
             code::has_link(&arrival.text) && !arrival.retracted,
-            attachments(arrival)?,
+            attachments(&arrival.attachments)?,
         ),
     )?;
     if changed > 0 {
         search::glyphs(batching.tx, found.position, if arrival.retracted { "" } else { &arrival.text })?;
         batching.tx.run("DELETE FROM reaction WHERE message = ?1", [*found.id.0.as_bytes()])?;
-        put_reactions(batching, found.id, &arrival.reactions, arrival.sent_at)?;
+        put_reactions(batching.tx, found.id, &arrival.reactions, arrival.sent_at)?;
         if arrival.retracted {
             banner::withdraw_one(batching.tx, found.id)?;
         }
@@ -119,11 +119,11 @@ fn insert(batching: &mut Batching<'_, '_>, conv: &Conv, arrival: Arrival, own: O
         arrival.retracted,
         arrival.mentions_me,
         code::has_link(text),
-        if arrival.retracted { None } else { attachments(&arrival)? },
+        if arrival.retracted { None } else { attachments(&arrival.attachments)? },
         if kind == FeedKind::Message { seq.0 } else { 0 },
     ])?;
     search::glyphs(batching.tx, position, text)?;
-    put_reactions(batching, id, &arrival.reactions, arrival.sent_at)?;
+    put_reactions(batching.tx, id, &arrival.reactions, arrival.sent_at)?;
     account_for(batching, conv, &arrival, id, state)?;
     let found = Found { position, id, conversation: conv.key, order };
     let server = arrival.server.as_ref().map(|server| server.id.as_str());
@@ -210,23 +210,21 @@ fn reply(
     }
 }
 
-fn attachments(arrival: &Arrival) -> Result<Option<String>> {
-    if arrival.attachments.is_empty() {
-        return Ok(None);
-    }
-    let json = serde_json::to_string(&arrival.attachments);
-    json.map(Some).map_err(|error| super::StoreError::Invalid(error.to_string()))
+/// A message's attachments as they stand in its row.
+pub(super) fn attachments(attachments: &[Attachment]) -> Result<Option<String>> {
+    (!attachments.is_empty()).then(|| json(attachments)).transpose()
 }
 
-fn put_reactions(batching: &Batching<'_, '_>, id: MessageId, reactions: &[Reaction], at: Timestamp) -> Result<()> {
+/// Reactions that stand on a message which has none yet.
+pub(super) fn put_reactions(tx: &Tx<'_>, id: MessageId, reactions: &[Reaction], at: Timestamp) -> Result<()> {
     for reaction in reactions {
-        batching.tx.run(
+        tx.run(
             "INSERT OR REPLACE INTO reaction(message, by, key, stands, at) VALUES (?1, ?2, ?3, 1, ?4)",
             (*id.0.as_bytes(), &reaction.by, &reaction.key, at.ms()),
         )?;
     }
     if !reactions.is_empty() {
-        batching.tx.run("UPDATE message SET reacted = 1 WHERE id = ?1", [*id.0.as_bytes()])?;
+        tx.run("UPDATE message SET reacted = 1 WHERE id = ?1", [*id.0.as_bytes()])?;
     }
     Ok(())
 }

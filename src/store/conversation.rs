@@ -304,6 +304,12 @@ pub(super) fn list(conn: &Connection, account: Option<AccountId>, limit: usize) 
     all(conn, &sql, (account.map(|account| account.0), i64::try_from(limit).unwrap_or(i64::MAX)), shown)
 }
 
+/// Its key in this file.
+pub(super) fn key_of(conn: &Connection, id: ConversationId) -> Result<i64> {
+    one(conn, "SELECT key FROM conversation WHERE id = ?1", [*id.0.as_bytes()], |row| row.get(0))?
+        .ok_or_else(|| StoreError::not_found(format!("conversation {id}")))
+}
+
 pub(super) fn get(conn: &Connection, id: ConversationId) -> Result<Conversation> {
     one(conn, &select("WHERE c.id = ?1"), [*id.0.as_bytes()], shown)?
         .ok_or_else(|| StoreError::not_found(format!("conversation {id}")))

@@ -1,9 +1,9 @@
 //! Holes as readers see them: what lies between two ranges of the ledger or below its oldest, why it is not here, and
 //! what is being done about it. It only reads; the ledger itself is written in `ledger` and `retention`.
 
-use super::ledger::{COLUMNS, Range, range};
-use super::place;
+use super::ledger::{COLUMNS, Range, range, ranges};
 use super::tx::{Result, Tx, all, conversation_id, one};
+use super::{conversation, place};
 use crate::model::{AccountId, ConversationId, Hole, HoleCause, HoleFill, Timestamp};
 use rusqlite::Connection;
 
@@ -38,8 +38,7 @@ pub(super) fn of_conversation(conn: &Connection, key: i64, now: Timestamp) -> Re
         |row| Ok((row.get::<_, i64>(0)?, conversation_id(row.get(1)?), row.get::<_, String>(2)?)),
     )?;
     let Some((archive, conversation, name)) = archive else { return emptied(conn, key) };
-    let sql = format!("SELECT {COLUMNS} FROM span WHERE archive = ?1 ORDER BY lo_position");
-    let ranges = all(conn, &sql, [archive], range)?;
+    let ranges = ranges(conn, archive)?;
     let thrown = thrown(conn, archive)?;
     let place = Place { conversation, archive: &name, thrown, now };
     Ok(place.between(&ranges))
@@ -165,9 +164,7 @@ pub(super) fn list(
         let account = account.map(|account| account.0);
         return Ok(within(conn, account, None, None, now)?.into_iter().map(|gap| gap.hole).collect());
     };
-    let sql = "SELECT key FROM conversation WHERE id = ?1";
-    let key: Option<i64> = one(conn, sql, [*conversation.0.as_bytes()], |row| row.get(0))?;
-    let key = key.ok_or_else(|| super::StoreError::not_found(format!("conversation {conversation}")))?;
+    let key = conversation::key_of(conn, conversation)?;
     Ok(of_conversation(conn, key, now)?.into_iter().map(|gap| gap.hole).collect())
 }
 

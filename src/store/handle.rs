@@ -2,7 +2,7 @@
 
 use super::health::Health;
 use super::room::Room;
-use super::tx::{Announcement, Result, Tx};
+use super::tx::{Announcement, Result, Tx, meta, set_meta};
 use super::{
     Banner, BannerState, Batch, Draft, Enqueued, Named, OutboxRow, Settings, account, apply, banner, conversation,
     feed, handout, health, history, outbox, plan, quarantine, row, schema,
@@ -51,7 +51,7 @@ impl Store {
     /// `Newer` and `Corrupt` leave the file as it was.
     pub fn open(dir: &Path, settings: Settings, clock: Clock, entropy: Entropy) -> Result<Self> {
         let path = dir.join("wakeful.db");
-        let options = db::Settings { full_sync: settings.full_sync, cache_kib: settings.cache_kib };
+        let options = settings.db();
         let conn = db::open(&path, &options, &schema::migrations())?;
         let health = Health::begin(&conn, &path, clock.wall())?;
         Self::begin(conn, path, health, settings, clock, entropy)
@@ -76,7 +76,7 @@ impl Store {
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self> {
-        let options = db::Settings { full_sync: settings.full_sync, cache_kib: settings.cache_kib };
+        let options = settings.db();
         requeue_all(&conn)?;
         let (feed, bells) = (watch::Sender::new(feed::newest(&conn)?), Bells::default());
         let checkpointer = Checkpointer::spawn(&path)?;
@@ -112,7 +112,7 @@ impl Store {
         entropy: Entropy,
         writer: impl FnOnce(Connection, Box<dyn FnMut(Announcement) + Send>) -> Writer<Announcement>,
     ) -> Result<Self> {
-        let options = db::Settings { full_sync: settings.full_sync, cache_kib: settings.cache_kib };
+        let options = settings.db();
         let conn = db::open_memory(&options, &schema::migrations())?;
         let (feed, bells) = (watch::Sender::new(Seq(0)), Bells::default());
         let writer = writer(conn, Box::new(announcer(&feed, &bells)));
@@ -151,8 +151,7 @@ impl Store {
             reader.rest();
         }
         let slim = |conn: &Connection| {
-            conn.flush_prepared_statement_cache();
-            conn.execute_batch("PRAGMA shrink_memory").map_err(db::DbError::from)?;
+            db::shrink(conn);
             Ok::<_, super::StoreError>(((), Announcement::default()))
         };
         let _only_slower = self.inner.writer.call(slim).await;
@@ -392,7 +391,7 @@ impl Store {
     /// # Errors
     /// `Invalid` with the reason, where it makes no sense or would have to read everything.
     pub fn can_answer(query: &Query) -> Result<()> {
-        plan::check(query)
+        plan::check(query).map(drop)
     }
 
     /// One page. `from` is where the previous page ended; `limit` rows at most. Where rows that fit are rare it may be
@@ -494,8 +493,7 @@ impl Store {
     /// If the file cannot be read.
     pub async fn setting(&self, key: &str) -> Result<Option<String>> {
         let key = format!("room:{key}");
-        self.read(move |conn| super::tx::one(conn, "SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)))
-            .await
+        self.read(move |conn| meta(conn, &key)).await
     }
 
     /// Keeps it, durable when this returns; `None` deletes the key.
@@ -504,14 +502,7 @@ impl Store {
     /// `Disk`.
     pub async fn set_setting(&self, key: &str, value: Option<String>) -> Result<()> {
         let key = format!("room:{key}");
-        self.write(None, move |tx| {
-            match value {
-                Some(value) => tx.run("INSERT OR REPLACE INTO meta(key, value) VALUES (?1, ?2)", (key, value))?,
-                None => tx.run("DELETE FROM meta WHERE key = ?1", [key])?,
-            };
-            Ok(())
-        })
-        .await
+        self.write(None, move |tx| set_meta(tx.conn, &key, value.as_deref())).await
     }
 }
 

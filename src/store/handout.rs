@@ -119,7 +119,8 @@ fn hand_out(tx: &mut Tx<'_>, account: AccountId, row: &Open) -> Result<HandOut> 
     })))
 }
 
-fn target_of(what: &mut CommandKind) -> Option<&mut CommandTarget> {
+/// The message that a request is about.
+pub(super) fn target_of(what: &mut CommandKind) -> Option<&mut CommandTarget> {
     match what {
         CommandKind::Edit { target, .. }
         | CommandKind::Retract { target }

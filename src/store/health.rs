@@ -2,7 +2,7 @@
 //! finds the note of another that never took it back has the file read through, beside its work.
 
 use super::StoreError;
-use super::tx::{Result, one};
+use super::tx::{Result, meta, set_meta};
 use crate::db;
 use crate::model::{Quarantined, StoreState, StoreStatus, Timestamp};
 use rusqlite::Connection;
@@ -34,7 +34,7 @@ impl Health {
     /// # Errors
     /// `Corrupt`.
     pub(super) fn begin(conn: &Connection, path: &Path, now: Timestamp) -> Result<Self> {
-        let unclean = value(conn, RUNNING)?.is_some() || crate::mutant("always-unclean");
+        let unclean = meta(conn, RUNNING)?.is_some() || crate::mutant("always-unclean");
         let size = std::fs::metadata(path).map_or(0, |found| found.len());
         let mut state = StoreState::Sound;
         if unclean && !crate::mutant("unclean-unchecked") {
@@ -44,9 +44,8 @@ impl Health {
                 state = StoreState::Sound;
             }
         }
-        let note = "INSERT OR REPLACE INTO meta(key, value) VALUES (?1, ?2)";
-        match conn.execute(note, (RUNNING, now.to_string())).map_err(StoreError::from) {
-            Ok(_) => {}
+        match set_meta(conn, RUNNING, Some(&now.to_string())) {
+            Ok(()) => {}
             Err(error @ StoreError::Corrupt { .. }) => return Err(error),
             // Reading goes on; the next write will tell.
             Err(error) => tracing::warn!(%error, "it cannot be noted that a daemon is at work"),
@@ -116,16 +115,11 @@ impl Health {
 
 /// Takes the note back: this process has ended in order.
 pub(super) fn end(conn: &Connection) -> Result<()> {
-    conn.execute("DELETE FROM meta WHERE key = ?1", [RUNNING])?;
-    Ok(())
-}
-
-fn value(conn: &Connection, key: &str) -> Result<Option<String>> {
-    one(conn, "SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
+    set_meta(conn, RUNNING, None)
 }
 
 /// The damaged file that this one replaces, for as long as it is there.
 pub(super) fn quarantined(conn: &Connection) -> Result<Option<Quarantined>> {
-    let known = value(conn, QUARANTINED)?.and_then(|text| serde_json::from_str::<Quarantined>(&text).ok());
+    let known = meta(conn, QUARANTINED)?.and_then(|text| serde_json::from_str::<Quarantined>(&text).ok());
     Ok(known.filter(|known| Path::new(&known.file).exists()))
 }

@@ -67,9 +67,7 @@ fn one_way(
         }
     };
     if let Some(wanted) = &plan.wanted {
-        for message in &mut messages {
-            message.snippet = search::snippet(conn, wanted, message.position.0, &message.text)?;
-        }
+        mark(conn, wanted, &mut messages)?;
     }
     let start = start(query, descending, from, plan.between);
     let holes = holes(conn, query, &plan, now, if descending { (next, start) } else { (start, next) })?;
@@ -180,21 +178,24 @@ fn ranked(conn: &Connection, query: &Query, limit: usize) -> Result<Page> {
     if query.order == Order::RankAsc {
         messages.reverse();
     }
-    let mut rows = Vec::with_capacity(messages.len());
-    for mut message in messages {
-        message.snippet = search::snippet(conn, wanted, message.position.0, &message.text)?;
-        rows.push(PageRow::Message(Box::new(message)));
-    }
+    mark(conn, wanted, &mut messages)?;
+    let rows = messages.into_iter().map(|message| PageRow::Message(Box::new(message))).collect();
     Ok(Page { rows, next: None, skip: 0 })
+}
+
+/// Marks in these messages what was found.
+fn mark(conn: &Connection, wanted: &search::Match, messages: &mut [Message]) -> Result<()> {
+    for message in messages {
+        message.snippet = search::snippet(conn, wanted, message.position.0, &message.text)?;
+    }
+    Ok(())
 }
 
 /// These messages as a search shows them, with what was found in them marked; those that are gone are left out.
 pub(super) fn shown(conn: &Connection, text: &str, ids: &[MessageId]) -> Result<Vec<Message>> {
     let wanted = search::parse(text)?;
     let mut messages = row::several(conn, ids)?;
-    for message in &mut messages {
-        message.snippet = search::snippet(conn, &wanted, message.position.0, &message.text)?;
-    }
+    mark(conn, &wanted, &mut messages)?;
     Ok(messages)
 }
 

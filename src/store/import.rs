@@ -3,8 +3,8 @@
 
 use super::apply::batch;
 use super::conversation::Conv;
-use super::tx::{Result, Tx};
-use super::{Batch, StoreError, account, code, conversation, names, place, search};
+use super::tx::{Result, Tx, meta, set_meta};
+use super::{Batch, StoreError, account, arrival, code, conversation, names, place, search};
 use crate::model::{
     AccountId, ConversationKey, ConversationRecord, Event, FeedKind, MessageId, MessageRecord, MessageState, Record,
     Span, SpanEdge, SpanRecord, Timestamp,
@@ -29,7 +29,7 @@ fn key(export: &str) -> String {
 
 /// Takes lines in; `line`: how many of the export that makes.
 pub(super) fn apply(tx: &mut Tx<'_>, export: &str, line: u64, records: &[Record]) -> Result<Imported> {
-    let before = tx.one("SELECT value FROM meta WHERE key = ?1", [key(export)], |row| row.get::<_, String>(0))?;
+    let before = meta(tx.conn, &key(export))?;
     let before: u64 = before.and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut done = Imported { line: before, ..Imported::default() };
     if records.is_empty() {
@@ -54,7 +54,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, export: &str, line: u64, records: &[Record]
         tx.change(account, FeedKind::Conversation, Some(id), None)?;
     }
     done.line = line.max(before);
-    tx.run("INSERT OR REPLACE INTO meta(key, value) VALUES (?1, ?2)", (key(export), done.line.to_string()))?;
+    set_meta(tx.conn, &key(export), Some(&done.line.to_string()))?;
     Ok(done)
 }
 
@@ -131,13 +131,11 @@ fn put(tx: &mut Tx<'_>, account: AccountId, conv: &Conv, row: &MessageRecord, de
     if let Some(name) = &message.sender_name {
         tx.run("UPDATE user SET name = coalesce(name, ?2) WHERE key = ?1", (sender, name))?;
     }
-    let attachments =
-        (!message.attachments.is_empty()).then(|| serde_json::to_string(&message.attachments)).transpose();
     tx.run(
         "INSERT INTO message(position, id, account, conversation, sender, outgoing, state, kind, sent_at, seq, rev, text,
-            archive, server_ref, server_order, sender_ref, reply_to, edited_at, retracted, mentions, link, reacted,
+            archive, server_ref, server_order, sender_ref, reply_to, edited_at, retracted, mentions, link,
             attachments, error)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
         rusqlite::params![
             position,
             *id.0.as_bytes(),
@@ -160,17 +158,12 @@ fn put(tx: &mut Tx<'_>, account: AccountId, conv: &Conv, row: &MessageRecord, de
             message.retracted,
             message.mentions_me,
             code::has_link(&message.text),
-            !message.reactions.is_empty(),
-            attachments.map_err(|error| StoreError::Invalid(error.to_string()))?,
+            arrival::attachments(&message.attachments)?,
             error,
         ],
     )?;
     search::glyphs(tx, position, &message.text)?;
-    for reaction in &message.reactions {
-        let put = "INSERT OR REPLACE INTO reaction(message, by, key, stands, at) VALUES (?1, ?2, ?3, 1, ?4)";
-        tx.run(put, (*id.0.as_bytes(), &reaction.by, &reaction.key, message.sent_at.ms()))?;
-    }
-    Ok(())
+    arrival::put_reactions(tx, id, &message.reactions, message.sent_at)
 }
 
 fn conv_of(tx: &mut Tx<'_>, account: AccountId, row: &MessageRecord) -> Result<Conv> {

@@ -3,9 +3,9 @@
 
 use super::apply::Batching;
 use super::names;
-use super::tx::{Result, Tx};
+use super::tx::{Result, Tx, all};
 use crate::model::{AccountId, FeedKind, Position, Span, SpanEdge};
-use rusqlite::Row;
+use rusqlite::{Connection, Row};
 
 /// A range as it stands in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,13 +86,14 @@ fn edge(tx: &Tx<'_>, account: AccountId, archive: &str, edge: &SpanEdge) -> Resu
     Ok(Edge { id: edge.id.clone(), at: edge.at.ms(), position })
 }
 
-fn ranges(tx: &Tx<'_>, archive: i64) -> Result<Vec<Range>> {
-    tx.all(&format!("SELECT {COLUMNS} FROM span WHERE archive = ?1 ORDER BY lo_position"), [archive], range)
+/// An archive's ranges, oldest first.
+pub(super) fn ranges(conn: &Connection, archive: i64) -> Result<Vec<Range>> {
+    all(conn, &format!("SELECT {COLUMNS} FROM span WHERE archive = ?1 ORDER BY lo_position"), [archive], range)
 }
 
 /// Puts a range in, merged with all that it touches; `false` if nothing new was said.
 fn insert(tx: &Tx<'_>, account: AccountId, archive: i64, mut new: Range) -> Result<bool> {
-    let known = ranges(tx, archive)?;
+    let known = ranges(tx.conn, archive)?;
     if known.iter().any(|old| contains(old, &new)) {
         return Ok(false);
     }
@@ -133,7 +134,7 @@ fn write(tx: &Tx<'_>, account: AccountId, archive: i64, new: &Range) -> Result<(
 
 /// Nothing lies between two messages, or beyond one of them.
 fn empty(tx: &Tx<'_>, account: AccountId, archive: i64, span: &Span) -> Result<bool> {
-    let known = ranges(tx, archive)?;
+    let known = ranges(tx.conn, archive)?;
     let below = span.after.as_ref().and_then(|id| known.iter().find(|range| range.hi.id == *id));
     let above = span.before.as_ref().and_then(|id| known.iter().find(|range| range.lo.id == *id));
     match (below, above) {

@@ -69,6 +69,13 @@ pub struct Settings {
     pub ballast: u64,
 }
 
+impl Settings {
+    /// What of it concerns the database.
+    fn db(&self) -> crate::db::Settings {
+        crate::db::Settings { full_sync: self.full_sync, cache_kib: self.cache_kib }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self { full_sync: true, cache_kib: 256, feed_rows: 100_000, ballast: 0 }

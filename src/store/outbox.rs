@@ -1,10 +1,9 @@
 //! The outbox: what the user wants done, in the order in which they did it, kept until the server has it.
 
-use super::code;
 use super::conversation::{self, Conv};
 use super::settle::{CANCELLED, DONE, IN_FLIGHT, PENDING};
-use super::tx::{Result, Tx, message_id};
-use super::{StoreError, marks, names, place, search, spent};
+use super::tx::{Result, Tx, json, message_id};
+use super::{StoreError, arrival, code, marks, names, place, search, spent};
 use crate::model::{
     AccountId, CommandKind, CommandTarget, ConversationId, FeedKind, MessageId, OutboxId, Seq, Timestamp,
 };
@@ -99,15 +98,26 @@ pub(super) fn enqueue(tx: &mut Tx<'_>, draft: &Draft) -> Result<Enqueued> {
     };
     check(tx, draft, conv.as_ref())?;
     let id = draft.id.unwrap_or_else(|| tx.message_id());
-    let row = insert(tx, draft, conv.as_ref(), id)?;
-    let seq = match (&draft.what, &conv) {
-        (CommandKind::Send { text, attachments, reply_to }, Some(conv)) => {
-            let attachments = (!attachments.is_empty()).then(|| json(attachments)).transpose()?;
-            pending(tx, conv, &me, draft.at, id, row, text, attachments, reply_to.as_ref())?
-        }
-        _ => tx.newest()?,
+    let (row, seq) = put(tx, draft, conv.as_ref(), id, &me, false)?;
+    Ok(Enqueued { message: id, outbox: row, seq: seq.map_or_else(|| tx.newest(), Ok)? })
+}
+
+/// The row, and with something to be said its message: the change that it makes.
+fn put(
+    tx: &mut Tx<'_>,
+    draft: &Draft,
+    conv: Option<&Conv>,
+    id: MessageId,
+    me: &str,
+    maybe_sent: bool,
+) -> Result<(OutboxId, Option<Seq>)> {
+    let row = insert(tx, draft, conv, id, maybe_sent)?;
+    let (CommandKind::Send { text, attachments, reply_to }, Some(conv)) = (&draft.what, conv) else {
+        return Ok((row, None));
     };
-    Ok(Enqueued { message: id, outbox: row, seq })
+    let attachments = arrival::attachments(attachments)?;
+    let seq = pending(tx, conv, me, draft.at, id, row, text, attachments, reply_to.as_ref())?;
+    Ok((row, Some(seq)))
 }
 
 /// The same draft was enqueued before.
@@ -178,15 +188,17 @@ fn check(tx: &Tx<'_>, draft: &Draft, conv: Option<&Conv>) -> Result<()> {
     }
 }
 
-fn insert(tx: &mut Tx<'_>, draft: &Draft, conv: Option<&Conv>, id: MessageId) -> Result<OutboxId> {
+fn insert(tx: &mut Tx<'_>, draft: &Draft, conv: Option<&Conv>, id: MessageId, maybe_sent: bool) -> Result<OutboxId> {
     tx.run(
-        "INSERT INTO outbox(account, conversation, message, kind, what, written_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO outbox(account, conversation, message, kind, what, maybe_sent, written_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         (
             draft.account.0,
             conv.map(|conv| conv.key),
             *id.0.as_bytes(),
             kind_name(&draft.what),
             json(&draft.what)?,
+            maybe_sent,
             draft.at.ms(),
         ),
     )?;
@@ -196,29 +208,15 @@ fn insert(tx: &mut Tx<'_>, draft: &Draft, conv: Option<&Conv>, id: MessageId) ->
 }
 
 /// Puts a request back that was read out of a damaged file, under the id that it had.
-#[expect(clippy::too_many_arguments, reason = "one row's columns")]
 pub(super) fn restore(
     tx: &mut Tx<'_>,
-    account: AccountId,
+    draft: &Draft,
     conv: Option<&Conv>,
     id: MessageId,
-    kind: &str,
-    what: &CommandKind,
     maybe_sent: bool,
-    at: Timestamp,
 ) -> Result<()> {
-    tx.run(
-        "INSERT INTO outbox(account, conversation, message, kind, what, maybe_sent, written_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        (account.0, conv.map(|conv| conv.key), *id.0.as_bytes(), kind, json(what)?, maybe_sent, at.ms()),
-    )?;
-    let row = OutboxId(tx.conn.last_insert_rowid());
-    if let (CommandKind::Send { text, attachments, reply_to }, Some(conv)) = (what, conv) {
-        let me = me(tx, account)?;
-        let attachments = (!attachments.is_empty()).then(|| json(attachments)).transpose()?;
-        pending(tx, conv, &me, at, id, row, text, attachments, reply_to.as_ref())?;
-    }
-    Ok(())
+    let me = me(tx, draft.account)?;
+    put(tx, draft, conv, id, &me, maybe_sent).map(drop)
 }
 
 /// The message itself, last in its conversation until the server has it.
@@ -284,15 +282,7 @@ pub(super) fn get(conn: &Connection, id: MessageId) -> Result<OutboxRow> {
          LEFT JOIN conversation c ON c.key = o.conversation WHERE o.message = ?1",
         [*id.0.as_bytes()],
         |row| {
-            let state = match (row.get(2)?, row.get(3)?) {
-                (PENDING, false) => OutboxState::Pending,
-                (PENDING | IN_FLIGHT, _) => OutboxState::InFlight,
-                (DONE, _) => OutboxState::Done,
-                (state, _) => OutboxState::Failed {
-                    code: row.get::<_, Option<String>>(4)?.unwrap_or_else(|| default_code(state).to_owned()),
-                    text: row.get::<_, Option<String>>(5)?.unwrap_or_else(|| default_code(state).to_owned()),
-                },
-            };
+            let state = state_of(row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?);
             let conversation = row.get::<_, Option<[u8; 16]>>(1)?.map(super::tx::conversation_id);
             Ok(OutboxRow { id: OutboxId(row.get(0)?), message: id, conversation, state })
         },
@@ -303,8 +293,17 @@ pub(super) fn get(conn: &Connection, id: MessageId) -> Result<OutboxRow> {
     }
 }
 
-fn default_code(state: i64) -> &'static str {
-    if state == CANCELLED { "cancelled" } else { "failed" }
+/// A row's columns `state`, `maybe_sent`, `code` and `error` as readers see them.
+pub(super) fn state_of(state: i64, maybe_sent: bool, code: Option<String>, text: Option<String>) -> OutboxState {
+    match (state, maybe_sent) {
+        (PENDING, false) => OutboxState::Pending,
+        (PENDING | IN_FLIGHT, _) => OutboxState::InFlight,
+        (DONE, _) => OutboxState::Done,
+        (state, _) => {
+            let otherwise = || if state == CANCELLED { "cancelled" } else { "failed" }.to_owned();
+            OutboxState::Failed { code: code.unwrap_or_else(otherwise), text: text.unwrap_or_else(otherwise) }
+        }
+    }
 }
 
 /// Takes a row back that was never handed out; its message goes with it.
@@ -379,9 +378,5 @@ fn tell_server(tx: &mut Tx<'_>, conv: &Conv, position: i64, at: Timestamp) -> Re
     }
     let draft = Draft { account: conv.account, conversation: Some(conv.id), what, id: None, at };
     let id = tx.message_id();
-    insert(tx, &draft, Some(conv), id).map(drop)
-}
-
-fn json<T: serde::Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| StoreError::Invalid(error.to_string()))
+    insert(tx, &draft, Some(conv), id, false).map(drop)
 }

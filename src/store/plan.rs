@@ -3,7 +3,7 @@
 //! conditions the narrowest leads, and the others are looked at row by row, so many a page.
 
 use super::tx::{Result, one};
-use super::{StoreError, code, place, row, search};
+use super::{StoreError, code, conversation, place, row, search};
 use crate::model::{AccountId, Anchor, MessageId, MessageKind, Position, Query, Scope};
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -144,14 +144,9 @@ fn direction(descending: bool) -> &'static str {
 /// # Errors
 /// `Invalid` for a question that could only be answered by reading everything, with the reason.
 pub(super) fn plan(conn: &Connection, query: &Query, descending: bool, from: Option<Position>) -> Result<Plan> {
-    check(query)?;
-    let wanted = query.text.as_deref().map(search::parse).transpose()?;
+    let wanted = check(query)?;
     let conversation = match &query.scope {
-        Scope::Conversation(id) => {
-            let sql = "SELECT key FROM conversation WHERE id = ?1";
-            let key: Option<i64> = one(conn, sql, [*id.0.as_bytes()], |row| row.get(0))?;
-            Some(key.ok_or_else(|| StoreError::not_found(format!("conversation {id}")))?)
-        }
+        Scope::Conversation(id) => Some(conversation::key_of(conn, *id)?),
         Scope::All | Scope::Account(_) => None,
     };
     let between = between(conn, query, descending, from)?;
@@ -174,26 +169,24 @@ pub(super) fn plan(conn: &Connection, query: &Query, descending: bool, from: Opt
     Ok(Plan { streams, conversation, wanted, between })
 }
 
-/// Whether the question can be answered at all; needs no database.
+/// Whether the question can be answered at all, and what it searches for; needs no database.
 ///
 /// # Errors
 /// `Invalid` with the reason.
-pub(super) fn check(query: &Query) -> Result<()> {
+pub(super) fn check(query: &Query) -> Result<Option<search::Match>> {
     if query.skip > MOST_SKIPPED && !crate::mutant("skip-unbounded") {
         return Err(StoreError::Invalid(format!(
             "`skip` reads every row it leaves out, so {MOST_SKIPPED} is the most: go on from a message (`before`, `after`), \
              a time or a token instead"
         )));
     }
-    if let Some(text) = &query.text {
-        search::parse(text)?;
-    }
+    let wanted = query.text.as_deref().map(search::parse).transpose()?;
     match query.order.is_rank() {
         true if query.text.is_none() => Err(StoreError::Invalid("only a search (`text`) can be sorted by rank".into())),
         true if query.anchor.is_some() => {
             Err(StoreError::Invalid("before, after or around a message means nothing in a list sorted by rank".into()))
         }
-        _ => Ok(()),
+        _ => Ok(wanted),
     }
 }
 

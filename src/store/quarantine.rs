@@ -2,7 +2,7 @@
 //! comes from the servers again: without a checkpoint a protocol catches up from nothing.
 
 use super::health::{Health, QUARANTINED};
-use super::tx::{Result, Tx};
+use super::tx::{Result, Tx, json, set_meta};
 use super::{Settings, StoreError, salvage, schema};
 use crate::db;
 use crate::model::{Quarantined, Timestamp};
@@ -30,7 +30,7 @@ pub(super) fn mark(path: &Path, why: &str) -> io::Result<()> {
 /// # Errors
 /// `Newer` leaves it as it was; `Disk`; `Corrupt` only if even a new file is.
 pub(super) fn open(path: &Path, settings: &Settings, clock: &Clock, entropy: &Entropy) -> Result<(Connection, Health)> {
-    let options = db::Settings { full_sync: settings.full_sync, cache_kib: settings.cache_kib };
+    let options = settings.db();
     let why = match std::fs::read_to_string(marker(path)) {
         Ok(why) => why,
         Err(_) => match sound(path, &options, clock) {
@@ -77,8 +77,7 @@ fn replace(path: &Path, options: &db::Settings, why: &str, at: Timestamp, entrop
         carried,
         incomplete: salvaged.incomplete || carried < salvaged.rows.len() as u64,
     };
-    let json = serde_json::to_string(&told).map_err(|error| StoreError::Invalid(error.to_string()))?;
-    tx.run("INSERT OR REPLACE INTO meta(key, value) VALUES (?1, ?2)", (QUARANTINED, json))?;
+    set_meta(tx.conn, QUARANTINED, Some(&json(&told)?))?;
     transaction.commit()?;
     std::fs::remove_file(marker(path)).or_else(gone).map_err(failed)?;
     Ok(conn)

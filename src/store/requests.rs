@@ -1,8 +1,7 @@
 //! The outbox as a list for people: what waits, what failed and why, what was done.
 
-use super::settle::{CANCELLED, DONE, FAILED, IN_FLIGHT};
 use super::tx::{Result, all, conversation_id, message_id};
-use super::{OutboxState, conversation};
+use super::{OutboxState, conversation, outbox};
 use crate::model::{AccountId, CommandKind, ConversationBrief, MessageId, Timestamp};
 use rusqlite::Connection;
 
@@ -46,17 +45,7 @@ pub(super) fn list(
             Some(id) => Some(ConversationBrief { id: conversation_id(id), name: row.get(3)?, peer: row.get(4)? }),
             None => None,
         };
-        let words = |code: Option<String>, text: Option<String>, otherwise: &str| OutboxState::Failed {
-            code: code.unwrap_or_else(|| otherwise.to_owned()),
-            text: text.unwrap_or_else(|| otherwise.to_owned()),
-        };
-        let state = match (row.get(6)?, row.get::<_, bool>(7)?) {
-            (DONE, _) => OutboxState::Done,
-            (CANCELLED, _) => words(row.get(8)?, row.get(9)?, "cancelled"),
-            (FAILED, _) => words(row.get(8)?, row.get(9)?, "failed"),
-            (IN_FLIGHT, _) | (_, true) => OutboxState::InFlight,
-            _ => OutboxState::Pending,
-        };
+        let state = outbox::state_of(row.get(6)?, row.get(7)?, row.get(8)?, row.get(9)?);
         Ok(RequestInfo {
             id: message_id(row.get(0)?),
             account: row.get(1)?,

@@ -4,7 +4,7 @@
 //! in the same transaction what is no longer here, so that no range claims it and its hole says why.
 
 use super::tx::{Result, Tx, conversation_id, message_id, one};
-use super::{banner, code, place, spent};
+use super::{banner, code, handout, place, spent};
 use crate::model::{AccountId, CommandKind, ConversationId, FeedKind, MessageId, Position, Timestamp};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,16 +166,8 @@ fn wanted(tx: &Tx<'_>, account: AccountId) -> Result<BTreeSet<MessageId>> {
     let mut wanted = BTreeSet::new();
     for (what, message) in rows {
         wanted.insert(message);
-        match serde_json::from_str::<CommandKind>(&what) {
-            Ok(
-                CommandKind::Edit { target, .. } | CommandKind::Retract { target } | CommandKind::React { target, .. },
-            ) => {
-                wanted.insert(target.id);
-            }
-            Ok(CommandKind::Mark { upto }) => drop(wanted.insert(upto.id)),
-            Ok(CommandKind::Send { reply_to: Some(target), .. }) => drop(wanted.insert(target.id)),
-            _ => {}
-        }
+        let what = serde_json::from_str::<CommandKind>(&what);
+        wanted.extend(what.ok().and_then(|mut what| handout::target_of(&mut what).map(|target| target.id)));
     }
     Ok(wanted)
 }

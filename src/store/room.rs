@@ -3,7 +3,7 @@
 //! On a full disk even a deletion needs room. So the first write that fails gives the ballast up: what the user does
 //! (reading, taking back, writing an answer) still fits, while what servers send waits until the ballast stands again.
 
-use super::tx::Result;
+use super::tx::{Result, set_meta};
 use super::{Store, StoreError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -148,8 +148,7 @@ impl Store {
     /// `Disk` while it does not.
     pub async fn try_disk(&self) -> Result<()> {
         self.inner.room.admit().await?;
-        let sql = "INSERT OR REPLACE INTO meta(key, value) VALUES ('store:tried', ?1)";
-        self.write(None, move |tx| tx.run(sql, [tx.at.ms().to_string()]).map(drop)).await
+        self.write(None, |tx| set_meta(tx.conn, "store:tried", Some(&tx.at.ms().to_string()))).await
     }
 }
 

@@ -3,10 +3,10 @@
 
 use super::account;
 use super::conversation::Conv;
-use super::tx::{Result, Tx};
-use super::{conversation, outbox};
+use super::tx::{Result, Tx, set_meta};
+use super::{Draft, conversation, outbox};
 use crate::db;
-use crate::model::{AccountId, CommandKind, Timestamp};
+use crate::model::{AccountId, AccountRecord, CommandKind, Timestamp};
 use rusqlite::{Connection, Row};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,19 +14,12 @@ use std::path::Path;
 /// What was read.
 #[derive(Debug, Default)]
 pub(super) struct Salvaged {
-    accounts: BTreeMap<i64, Account>,
+    accounts: BTreeMap<i64, AccountRecord>,
     conversations: BTreeMap<i64, Conversation>,
     settings: BTreeMap<String, String>,
     pub(super) rows: BTreeMap<i64, Request>,
     /// Some table could not be read to its end.
     pub(super) incomplete: bool,
-}
-
-#[derive(Debug)]
-struct Account {
-    name: String,
-    protocol: String,
-    me: Option<String>,
 }
 
 #[derive(Debug)]
@@ -45,7 +38,6 @@ pub(super) struct Request {
     account: i64,
     conversation: Option<i64>,
     message: [u8; 16],
-    kind: String,
     what: String,
     maybe_sent: bool,
     written_at: i64,
@@ -64,7 +56,7 @@ pub(super) fn read(path: &Path, settings: &db::Settings) -> Salvaged {
     };
     let mut whole = true;
     found.accounts = table(&conn, "SELECT id, name, protocol, me FROM account", "id", &mut whole, |row| {
-        Ok((row.get(0)?, Account { name: row.get(1)?, protocol: row.get(2)?, me: row.get(3)? }))
+        Ok((row.get(0)?, AccountRecord { name: row.get(1)?, protocol: row.get(2)?, me: row.get(3)? }))
     });
     let conversations = "SELECT key, id, account, kind, server, peer, title FROM conversation";
     found.conversations = table(&conn, conversations, "key", &mut whole, |row| {
@@ -75,12 +67,12 @@ pub(super) fn read(path: &Path, settings: &db::Settings) -> Salvaged {
     found.settings = table(&conn, "SELECT key, value FROM meta WHERE key LIKE 'room:%'", "key", &mut whole, |row| {
         Ok((row.get(0)?, row.get(1)?))
     });
-    let open = "SELECT id, account, conversation, message, kind, what, maybe_sent OR state = 1, written_at FROM outbox
+    let open = "SELECT id, account, conversation, message, what, maybe_sent OR state = 1, written_at FROM outbox
                 WHERE state IN (0, 1)";
     found.rows = table(&conn, open, "id", &mut whole, |row| {
-        let (account, conversation, message, kind) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
-        let (what, maybe_sent, written_at) = (row.get(5)?, row.get(6)?, row.get(7)?);
-        Ok((row.get(0)?, Request { account, conversation, message, kind, what, maybe_sent, written_at }))
+        let (account, conversation, message) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        let (what, maybe_sent, written_at) = (row.get(4)?, row.get(5)?, row.get(6)?);
+        Ok((row.get(0)?, Request { account, conversation, message, what, maybe_sent, written_at }))
     });
     found.incomplete = !whole;
     found
@@ -123,7 +115,7 @@ pub(super) fn write(tx: &mut Tx<'_>, found: &Salvaged) -> Result<u64> {
         accounts.insert(*old, account::ensure(tx, &row.name, &row.protocol, row.me.as_deref())?);
     }
     for (key, value) in &found.settings {
-        tx.run("INSERT OR REPLACE INTO meta(key, value) VALUES (?1, ?2)", (key, value))?;
+        set_meta(tx.conn, key, Some(value))?;
     }
     let mut conversations = BTreeMap::new();
     let needed: Vec<i64> = found.rows.values().filter_map(|row| row.conversation).collect();
@@ -160,15 +152,9 @@ fn request(
     if row.conversation.is_some() && conv.is_none() {
         return Ok(false);
     }
-    outbox::restore(
-        tx,
-        *account,
-        conv,
-        super::tx::message_id(row.message),
-        &row.kind,
-        &what,
-        row.maybe_sent,
-        Timestamp(row.written_at),
-    )?;
+    let id = super::tx::message_id(row.message);
+    let at = Timestamp(row.written_at);
+    let draft = Draft { account: *account, conversation: conv.map(|conv| conv.id), what, id: Some(id), at };
+    outbox::restore(tx, &draft, conv, id, row.maybe_sent)?;
     Ok(true)
 }

@@ -28,8 +28,7 @@ fn is_glyph(c: char) -> bool {
 
 /// Keeps the index of single characters in step with a message's text; empty takes the message out.
 pub(super) fn glyphs(tx: &Tx<'_>, position: i64, text: &str) -> Result<()> {
-    let had = tx.run("DELETE FROM message_glyph WHERE rowid = ?1", [position]);
-    had?;
+    tx.run("DELETE FROM message_glyph WHERE rowid = ?1", [position])?;
     if text.chars().any(is_glyph) {
         tx.run("INSERT INTO message_glyph(rowid, text) VALUES (?1, ?2)", (position, spaced(text)))?;
     }

@@ -1,9 +1,8 @@
 //! What is settled and old: outbox rows and the feed go after a week, in bounded steps. The ids of requests whose rows
 //! went are remembered, so that a client which asks again with the same id still gets one message and not two.
 
-use super::settle::{CANCELLED, DONE};
 use super::tx::{Result, Tx, message_id, one};
-use super::{OutboxRow, OutboxState};
+use super::{OutboxRow, outbox};
 use crate::model::{AccountId, MessageId, OutboxId, Timestamp};
 use rusqlite::Connection;
 
@@ -79,12 +78,7 @@ pub(super) fn owner(conn: &Connection, id: MessageId) -> Result<Option<AccountId
 /// What became of a request whose row is gone.
 pub(super) fn fate(conn: &Connection, id: MessageId) -> Result<Option<OutboxRow>> {
     one(conn, "SELECT state FROM spent WHERE id = ?1", [*id.0.as_bytes()], |row| {
-        let failed = |code: &str| OutboxState::Failed { code: code.to_owned(), text: code.to_owned() };
-        let state = match row.get(0)? {
-            DONE => OutboxState::Done,
-            CANCELLED => failed("cancelled"),
-            _ => failed("failed"),
-        };
+        let state = outbox::state_of(row.get(0)?, false, None, None);
         Ok(OutboxRow { id: OutboxId(0), message: id, conversation: None, state })
     })
 }

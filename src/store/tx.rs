@@ -123,6 +123,27 @@ pub(super) fn all<T>(
     Ok(rows)
 }
 
+/// A value as JSON text.
+pub(super) fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::Invalid(error.to_string()))
+}
+
+/// A note of the store's own: its value.
+pub(super) fn meta(conn: &Connection, key: &str) -> Result<Option<String>> {
+    one(conn, "SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
+}
+
+/// Sets a note, or takes it away.
+pub(super) fn set_meta(conn: &Connection, key: &str, value: Option<&str>) -> Result<()> {
+    match value {
+        Some(value) => {
+            conn.prepare_cached("INSERT OR REPLACE INTO meta(key, value) VALUES (?1, ?2)")?.execute((key, value))?
+        }
+        None => conn.prepare_cached("DELETE FROM meta WHERE key = ?1")?.execute([key])?,
+    };
+    Ok(())
+}
+
 /// A UUID as it stands in the file.
 pub(super) fn message_id(bytes: [u8; 16]) -> MessageId {
     MessageId(uuid::Uuid::from_bytes(bytes))
