@@ -1,16 +1,15 @@
 //! `wakeful import`: puts an export back, through the daemon where one runs, else under its lock. What is here already is
 //! left alone, so it may be interrupted and run again at any point.
 
-use super::attach::explain;
+use super::attach::{explain, own_store, running};
 use super::export::Lines;
 use super::progress::Progress;
 use super::{Global, block_on, output};
+use crate::ipc::Client;
 use crate::ipc::wire::{self, Imported};
-use crate::ipc::{Client, ClientError};
 use crate::model::Record;
 use crate::platform::StateLock;
-use crate::store::{Settings, Store};
-use crate::world::{Clock, Entropy};
+use crate::store::Store;
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 use std::fs::File;
@@ -177,16 +176,12 @@ enum Target {
 
 impl Target {
     async fn open(global: &Global) -> anyhow::Result<Self> {
-        match Client::connect(&global.paths.socket()).await {
-            Ok(client) => return Ok(Self::Daemon(client)),
-            Err(ClientError::NoDaemon { .. }) => {}
-            Err(error) => return Err(explain(error)),
+        if let Some(client) = running(global).await? {
+            return Ok(Self::Daemon(client));
         }
         global.paths.make()?;
-        let lock = StateLock::take(&global.paths.lock_file())?;
-        let dir = global.paths.state_dir().to_path_buf();
-        let open = move || Store::open(&dir, Settings::default(), Clock::system(), Entropy::system());
-        Ok(Self::Store(tokio::task::spawn_blocking(open).await??, lock))
+        let (lock, store) = own_store(global).await?;
+        Ok(Self::Store(store, lock))
     }
 
     async fn import(&self, export: &str, line: u64, records: Vec<Record>) -> anyhow::Result<Imported> {

@@ -67,9 +67,10 @@ impl Config {
     /// When anything in it is not right.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let at = |span: Option<std::ops::Range<usize>>, what: String| ConfigError::at(path, text, span, what);
-        let mut file: File = toml::from_str(text).map_err(|error| at(error.span(), error.message().to_owned()))?;
+        let File { daemon, link, notifications, retention, account } =
+            toml::from_str(text).map_err(|error| at(error.span(), error.message().to_owned()))?;
         let mut accounts = BTreeMap::new();
-        for (name, raw) in std::mem::take(&mut file.account) {
+        for (name, raw) in account {
             let span = raw.span();
             let account = Account::check(raw.into_inner())
                 .map_err(|what| at(Some(span.clone()), format!("account {name}: {what}")))?;
@@ -78,10 +79,9 @@ impl Config {
             }
             accounts.insert(name, account);
         }
-        if let Err(what) = file.link.check() {
+        if let Err(what) = link.check() {
             return Err(at(None, format!("[link]: {what}")));
         }
-        let File { daemon, link, notifications, retention, .. } = file;
         Ok(Self { daemon, link, notifications, retention, accounts })
     }
 

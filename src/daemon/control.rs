@@ -66,24 +66,12 @@ impl Owner {
         };
         let config = Config::load(&self.config_file).map_err(|error| refused(error.into()))?;
         let reloaded = self.accounts.apply(&config).await.map_err(refused)?;
-        self.notifications.send_if_modified(|now| {
-            let new = settings::notify(&config, &self.launcher);
-            let differs = *now != new;
-            *now = new;
-            differs
-        });
-        self.keeping.send_if_modified(|now| {
-            let new = settings::keep(&config);
-            let differs = *now != new;
-            *now = new;
-            differs
-        });
+        replace(&self.notifications, settings::notify(&config, &self.launcher));
+        replace(&self.keeping, settings::keep(&config));
         tracing::info!(?reloaded, "configuration read again");
         serde_json::to_value(reloaded).map_err(|error| Fault::new(FaultCode::Internal, error.to_string()))
     }
-}
 
-impl Owner {
     /// Messages of an account that runs would only come again; the answer, if nothing speaks against it.
     fn refuse_purge(&self, name: &str, answer: Answer) -> Option<Answer> {
         if !self.accounts.runs(name) || crate::mutant("purge-running") {
@@ -93,6 +81,15 @@ impl Owner {
         answer.send(Err(fault.remedy("remove it from the configuration first: `wakeful account remove`"))).ok();
         None
     }
+}
+
+/// Tells those who wait for a change, if it is one.
+fn replace<T: PartialEq>(to: &watch::Sender<T>, new: T) {
+    to.send_if_modified(|now| {
+        let differs = *now != new;
+        *now = new;
+        differs
+    });
 }
 
 /// Deletes all that is here of an account; large ones take a while, in steps.

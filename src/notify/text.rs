@@ -123,7 +123,7 @@ fn actions(note: &Note, can: Capabilities) -> Vec<(String, String)> {
 }
 
 /// Escaped where the server reads markup.
-fn written(text: &str, markup: bool) -> String {
+pub(super) fn written(text: &str, markup: bool) -> String {
     if !markup || crate::mutant("markup-raw") {
         return text.to_owned();
     }

@@ -66,7 +66,11 @@ impl Viewer {
         Ok(Findings { counts: self.counts()?, ranges: self.ranges()?, outbox: self.outbox()? })
     }
 
-    fn counts(&self) -> Result<Vec<String>> {
+    /// Counts that disagree with the messages: unread, and the search index.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn counts(&self) -> Result<Vec<String>> {
         let mut found = all(
             &self.conn,
             "SELECT coalesce(title, peer, server, ''), unread, counted FROM (
@@ -90,7 +94,10 @@ impl Viewer {
     }
 
     /// Where the server numbers without holes, a range must hold as many messages as its ends say.
-    fn ranges(&self) -> Result<Vec<String>> {
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn ranges(&self) -> Result<Vec<String>> {
         all(
             &self.conn,
             "SELECT name, lo, hi, wanted, found FROM (
@@ -108,7 +115,11 @@ impl Viewer {
         )
     }
 
-    fn outbox(&self) -> Result<Vec<String>> {
+    /// Requests without their message, and messages that wait without a request.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn outbox(&self) -> Result<Vec<String>> {
         let count = |sql: &str| -> Result<i64> { Ok(one(&self.conn, sql, [], |row| row.get(0))?.unwrap_or(0)) };
         let headless = count(
             "SELECT count(*) FROM outbox o WHERE o.state IN (0, 1) AND o.kind = 'send'

@@ -4,10 +4,10 @@ mod add;
 mod list;
 mod remove;
 
-use super::attach::explain;
+use super::attach::{explain, running};
 use super::{Global, output};
+use crate::ipc::Client;
 use crate::ipc::wire::Reload;
-use crate::ipc::{Client, ClientError};
 use clap::Subcommand;
 
 /// Add, list and remove accounts.
@@ -34,13 +34,13 @@ pub(super) fn run(global: &Global, args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// Tells a running daemon. `false`: none runs.
-async fn tell_daemon(global: &Global) -> anyhow::Result<bool> {
-    match Client::connect(&global.paths.socket()).await {
-        Ok(client) => client.call(Reload {}).await.map(|_| true).map_err(explain),
-        Err(ClientError::NoDaemon { .. }) => Ok(false),
-        Err(error) => Err(explain(error)),
+/// Tells a running daemon. `None`: none runs.
+async fn tell_daemon(global: &Global) -> anyhow::Result<Option<Client>> {
+    let running = running(global).await?;
+    if let Some(client) = &running {
+        client.call(Reload {}).await.map_err(explain)?;
     }
+    Ok(running)
 }
 
 /// The name of an account as the command line gives it.
@@ -50,7 +50,7 @@ fn name(text: &str) -> Result<crate::config::AccountName, String> {
 
 /// The last line for the person: whether a daemon has taken it up.
 async fn conclude(global: &Global, done: &str) -> anyhow::Result<()> {
-    if tell_daemon(global).await? {
+    if tell_daemon(global).await?.is_some() {
         output::hint(format!("{done}; the running daemon took it up"));
     } else {
         output::hint(format!("{done}; no daemon runs: `wakeful service install` or `wakeful start` starts one"));

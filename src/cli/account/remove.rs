@@ -1,14 +1,11 @@
 //! `wakeful account remove`: takes an account out of the configuration and forgets its secret.
 
-use super::super::attach::explain;
+use super::super::attach::{explain, own_store};
 use super::super::{Global, output};
 use super::tell_daemon;
 use crate::config::{AccountName, edit};
-use crate::ipc::ClientError;
 use crate::ipc::wire::{AccountPurge, FaultCode};
-use crate::platform::StateLock;
-use crate::store::{Settings, Store};
-use crate::world::{Clock, Entropy};
+use crate::ipc::{Client, ClientError};
 
 /// Remove an account. Its messages stay on this machine unless --purge is given.
 #[derive(Debug, clap::Args)]
@@ -43,18 +40,14 @@ pub(super) fn run(global: &Global, args: Args) -> anyhow::Result<()> {
 }
 
 /// The store has one owner: the daemon, or, where none runs, this command under the daemon's lock.
-async fn purge(global: &Global, name: &AccountName, running: bool) -> anyhow::Result<()> {
-    if running {
-        return match super::super::attach::attach(global).await?.call(AccountPurge { account: name.to_string() }).await
-        {
+async fn purge(global: &Global, name: &AccountName, running: Option<Client>) -> anyhow::Result<()> {
+    if let Some(client) = running {
+        return match client.call(AccountPurge { account: name.to_string() }).await {
             Err(ClientError::Fault(fault)) if fault.kind() == FaultCode::NotFound => Ok(()),
             answer => answer.map(drop).map_err(explain),
         };
     }
-    let _lock = StateLock::take(&global.paths.lock_file())?;
-    let dir = global.paths.state_dir().to_path_buf();
-    let open = move || Store::open(&dir, Settings::default(), Clock::system(), Entropy::system());
-    let store = tokio::task::spawn_blocking(open).await??;
+    let (_lock, store) = own_store(global).await?;
     let known = store.accounts().await?;
     let purged = match known.iter().find(|(_, known)| known == name.as_str()) {
         Some((id, _)) => store.purge_account(*id).await,

@@ -108,7 +108,7 @@ fn integrity(viewer: &Viewer, thorough: bool) -> Check {
 /// Every hole has its cause; what the server would give is no fault.
 fn holes(viewer: &Viewer, now: Timestamp) -> Result<Check, StoreError> {
     let holes = viewer.holes(now)?;
-    let false_ranges = viewer.findings()?.ranges;
+    let false_ranges = viewer.ranges()?;
     if let Some(first) = false_ranges.first() {
         return Ok(Check::bad("holes", first.clone(), "`wakeful reconnect` fetches anew; please report it"));
     }
@@ -127,11 +127,10 @@ fn holes(viewer: &Viewer, now: Timestamp) -> Result<Check, StoreError> {
 }
 
 fn agreement(viewer: &Viewer) -> Result<Check, StoreError> {
-    let found = viewer.findings()?;
     let remedy = "please report it, with `wakeful doctor --json`";
-    let wrong = found.counts.iter().chain(&found.outbox).next();
+    let wrong = viewer.counts()?.into_iter().chain(viewer.outbox()?).next();
     Ok(match wrong {
-        Some(first) => Check::bad("counts", first.clone(), remedy),
+        Some(first) => Check::bad("counts", first, remedy),
         None => Check::good("counts", "unread counts, outbox and search index agree with the messages"),
     })
 }

@@ -144,7 +144,7 @@ impl Desk<'_> {
     }
 
     /// How far this user has read.
-    fn read_upto(&self, conv: i64) -> Result<i64, Stop> {
+    pub(super) fn read_upto(&self, conv: i64) -> Result<i64, Stop> {
         let mut select = self.conn.prepare_cached("SELECT read FROM member WHERE conv = ?1 AND user = ?2")?;
         Ok(select.query_row([conv, self.who.user], |row| row.get(0))?)
     }

@@ -27,10 +27,7 @@ impl Desk<'_> {
         if moved == 0 && frame.unread.is_none() {
             return Ok(WireOk { noop: Some(true), ..done });
         }
-        let read: i64 = self
-            .conn
-            .prepare_cached("SELECT read FROM member WHERE conv = ?1 AND user = ?2")?
-            .query_row([conv.id, self.who.user], |row| row.get(0))?;
+        let read = self.read_upto(conv.id)?;
         let (by, ts) = (self.who.user_name.clone(), positive(self.at));
         let event = Read { conv: conv.name, by, seq: positive(read), ts, unread: frame.unread };
         let mut users = if moved > 0 { self.others(conv.id)? } else { Vec::new() };

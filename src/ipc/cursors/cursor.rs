@@ -5,10 +5,8 @@
 //! into a hole ahead of the reader is; one behind the reader is told in a note.
 
 use super::super::wire::{ChangeNote, Holes, NoteKind};
-use super::{Filling, fits};
-use crate::model::{
-    FeedKind, Hole, HoleFill, Message, MessageId, MessageState, Order, Page, PageRow, Position, Query, Seq,
-};
+use super::{Filling, filter::unsettled, fits};
+use crate::model::{FeedKind, Hole, HoleFill, Message, MessageId, Order, Page, PageRow, Position, Query, Seq};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -196,7 +194,7 @@ impl Cursor {
     /// Gives a message, or passes it; `false` when the batch takes no more.
     fn take_message(&mut self, filling: &mut Filling, message: Box<Message>) -> bool {
         let (id, position) = (message.id, message.position);
-        let unsettled = matches!(message.state, MessageState::Pending | MessageState::InFlight);
+        let unsettled = unsettled(&message);
         if self.mark.given.contains(&id) {
             self.pass(position, unsettled);
             return true;

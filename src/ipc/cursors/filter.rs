@@ -27,6 +27,6 @@ pub(in crate::ipc) fn fits(query: &Query, message: &Message) -> bool {
 }
 
 /// It has no place by time yet: it stands behind every time.
-fn unsettled(message: &Message) -> bool {
+pub(super) fn unsettled(message: &Message) -> bool {
     matches!(message.state, MessageState::Pending | MessageState::InFlight)
 }

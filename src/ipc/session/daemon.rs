@@ -58,10 +58,7 @@ impl Desk {
     }
 
     pub(super) async fn reconnect(&self, ask: Reconnect) -> Result<Outcome, Fault> {
-        let account = match ask.account {
-            Some(name) => Some(self.account(&name).await?),
-            None => None,
-        };
+        let account = self.account_if(ask.account.as_deref()).await?;
         self.signal(account, Signal::Reconnect);
         done()
     }

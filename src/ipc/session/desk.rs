@@ -112,6 +112,14 @@ impl Desk {
         })
     }
 
+    /// The account of this name, where one was named.
+    pub(super) async fn account_if(&self, name: Option<&str>) -> Result<Option<AccountId>, Fault> {
+        match name {
+            Some(name) => self.account(name).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The account of this name.
     pub(super) async fn account(&self, name: &str) -> Result<AccountId, Fault> {
         let accounts = self.hall.store.accounts().await?;

@@ -66,10 +66,7 @@ impl Desk {
             Some(name) => Some(self.known(ask.account.as_deref(), name).await?.id),
             None => None,
         };
-        let account = match &ask.account {
-            Some(name) => Some(self.account(name).await?),
-            None => None,
-        };
+        let account = self.account_if(ask.account.as_deref()).await?;
         let head = *self.hall.store.feed().borrow();
         let after = ask.after.unwrap_or(head);
         self.subscriptions.last += 1;

@@ -160,11 +160,8 @@ impl Session {
             let fault = Fault::new(FaultCode::Busy, "too many of your requests are waiting");
             return self.answer(asked.id, Err(fault.remedy("wait for some of their answers")));
         }
-        match Box::pin(self.desk.handle(asked.id.clone(), asked.call)).await {
-            Ok(Outcome::Text(text)) => self.say(asked.id.as_ref(), &text),
-            Ok(Outcome::Wait(wait)) => self.waits.push(wait),
-            Err(fault) => self.answer(asked.id, Err(fault)),
-        }
+        let outcome = Box::pin(self.desk.handle(asked.id.clone(), asked.call)).await;
+        self.come(asked.id, outcome);
     }
 
     async fn wake(&mut self, woken: Woken) {
@@ -172,12 +169,18 @@ impl Session {
             Woken::Answer(id, outcome) => self.answer(id, outcome),
             Woken::Cursor(parked) => {
                 let id = parked.request.clone();
-                match Box::pin(self.desk.go_on(*parked)).await {
-                    Ok(Outcome::Text(text)) => self.say(id.as_ref(), &text),
-                    Ok(Outcome::Wait(wait)) => self.waits.push(wait),
-                    Err(fault) => self.answer(id, Err(fault)),
-                }
+                let outcome = Box::pin(self.desk.go_on(*parked)).await;
+                self.come(id, outcome);
             }
+        }
+    }
+
+    /// What a request came to so far.
+    fn come(&mut self, id: Option<RequestId>, outcome: Result<Outcome, Fault>) {
+        match outcome {
+            Ok(Outcome::Text(text)) => self.say(id.as_ref(), &text),
+            Ok(Outcome::Wait(wait)) => self.waits.push(wait),
+            Err(fault) => self.answer(id, Err(fault)),
         }
     }
 

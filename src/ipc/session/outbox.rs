@@ -20,10 +20,7 @@ impl Desk {
     }
 
     pub(super) async fn outbox_list(&mut self, ask: OutboxList) -> Result<Outcome, Fault> {
-        let account = match &ask.account {
-            Some(name) => Some(self.account(name).await?),
-            None => None,
-        };
+        let account = self.account_if(ask.account.as_deref()).await?;
         let limit = ask.limit.unwrap_or(100).clamp(1, 1_000);
         let found = self.hall.store.requests(account, ask.all, limit).await?;
         value(&OutboxRows { rows: found.into_iter().map(entry).collect() })

@@ -36,10 +36,7 @@ impl Desk {
     }
 
     pub(super) async fn conversations(&mut self, ask: Conversations) -> Result<Outcome, Fault> {
-        let account = match ask.account {
-            Some(name) => Some(self.account(&name).await?),
-            None => None,
-        };
+        let account = self.account_if(ask.account.as_deref()).await?;
         let limit = ask.limit.unwrap_or(500).clamp(1, 10_000);
         let found = self.hall.store.conversations(account, limit).await?;
         value(&ConversationList { conversations: found.into_iter().map(ConversationInfo::from).collect() })
@@ -55,22 +52,15 @@ impl Desk {
     }
 
     pub(super) async fn unread(&mut self, ask: Unread) -> Result<Outcome, Fault> {
-        let account = match ask.account {
-            Some(name) => Some(self.account(&name).await?),
-            None => None,
-        };
+        let account = self.account_if(ask.account.as_deref()).await?;
         value(&UnreadCount { unread: self.hall.store.unread(account).await? })
     }
 
     pub(super) async fn holes(&mut self, ask: HoleList) -> Result<Outcome, Fault> {
-        let found = match (&ask.conversation, &ask.account) {
-            (Some(name), account) => {
-                let conversation = self.known(account.as_deref(), name).await?;
-                self.hall.store.holes(None, Some(conversation.id)).await?
-            }
-            (None, Some(name)) => self.hall.store.holes(Some(self.account(name).await?), None).await?,
-            (None, None) => self.hall.store.holes(None, None).await?,
+        let (account, conversation) = match &ask.conversation {
+            Some(name) => (None, Some(self.known(ask.account.as_deref(), name).await?.id)),
+            None => (self.account_if(ask.account.as_deref()).await?, None),
         };
-        value(&HolesFound { holes: found })
+        value(&HolesFound { holes: self.hall.store.holes(account, conversation).await? })
     }
 }

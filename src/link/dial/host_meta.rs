@@ -27,16 +27,13 @@ pub(super) async fn find(steps: &Steps, domain: &str) -> Result<Vec<String>, Dia
     // What stands here counts as protected by TLS (a password may be sent in it); a test's own base may name others.
     let plain = steps.settings.insecure || steps.settings.host_meta_base.is_some();
     let allowed = |href: &String| href.starts_with("wss://") || plain;
-    let json = get(steps, format!("{base}/.well-known/host-meta.json")).await?;
-    let named = |found: Vec<String>| found.into_iter().filter(allowed).take(ADDRESSES).collect::<Vec<_>>();
-    let urls = named(json.as_deref().map(from_json).unwrap_or_default());
-    if !urls.is_empty() {
-        return Ok(urls);
-    }
-    let xml = get(steps, format!("{base}/.well-known/host-meta")).await?;
-    let urls = named(xml.as_deref().map(from_xml).unwrap_or_default());
-    if !urls.is_empty() {
-        return Ok(urls);
+    for (document, read) in [("host-meta.json", from_json as fn(&str) -> Vec<String>), ("host-meta", from_xml)] {
+        let text = get(steps, format!("{base}/.well-known/{document}")).await?;
+        let found = text.as_deref().map(read).unwrap_or_default();
+        let urls: Vec<String> = found.into_iter().filter(allowed).take(ADDRESSES).collect();
+        if !urls.is_empty() {
+            return Ok(urls);
+        }
     }
     let detail = format!("{domain} names no WebSocket in its host-meta; set the account's url");
     Err(DialError::Unreachable(Reason::Connect { detail }))

@@ -91,9 +91,8 @@ impl Driver {
         }
         let touched =
             |change: &&FeedItem| matches!(change.kind, FeedKind::Read | FeedKind::Changed | FeedKind::Removed);
-        let touched: BTreeSet<ConversationId> =
-            changes.iter().filter(touched).filter_map(|change| change.conversation).collect();
-        self.uncertain.extend(touched.into_iter().filter(|id| self.rules.counted_in(*id) > 0));
+        let touched = changes.iter().filter(touched).filter_map(|change| change.conversation);
+        self.uncertain.extend(touched.filter(|id| self.rules.counted_in(*id) > 0));
         self.seq = last;
         Ok(true)
     }

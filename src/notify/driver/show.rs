@@ -107,11 +107,7 @@ impl Driver {
 
     /// Something about wakeful itself.
     pub(super) async fn alert(&mut self, text: String) -> Result<(), DesktopError> {
-        let body = if self.capabilities.body_markup {
-            text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-        } else {
-            text
-        };
+        let body = text::written(&text, self.capabilities.body_markup);
         let notice = crate::notify::Notice {
             summary: "wakeful".into(),
             body,

@@ -107,10 +107,7 @@ impl Xmpp {
             return;
         }
         if !available {
-            sync.unavailable = true;
-            self.session.newest_here |= archive == self.me;
-            self.doubts_decided();
-            return self.consider_caught_up();
+            return self.go_without(archive);
         }
         let ours = self.durable.unseen.iter().filter(|unseen| unseen.archive == archive);
         // What is still on its way need not be there yet.
@@ -287,6 +284,14 @@ impl Xmpp {
         }
     }
 
+    /// There is no such archive, or none that answers.
+    fn go_without(&mut self, archive: &str) {
+        self.session.syncs.entry(archive.to_owned()).or_default().unavailable = true;
+        self.session.newest_here |= archive == self.me;
+        self.doubts_decided();
+        self.consider_caught_up();
+    }
+
     fn end_sync(&mut self, query: &Query) {
         self.note_last(query);
         let archive = &query.archive;
@@ -306,9 +311,7 @@ impl Xmpp {
         // What was looked for and is not there either waits in the outbox or is not archived by this server.
         let flying: Vec<_> = self.flight.rows().map(|row| row.cid).collect();
         self.durable.unseen.retain(|unseen| !looked.contains(&unseen.cid) || flying.contains(&unseen.cid));
-        if self.durable.unseen.iter().any(|unseen| unseen.acked) {
-            self.confirm_at = self.confirm_at.or(self.in_time(2));
-        }
+        self.confirm_soon();
         if query.archive == self.me {
             self.session.newest_here = true;
             self.session.awaited = None;
@@ -347,10 +350,7 @@ impl Xmpp {
                     sync.again_at = again;
                     return;
                 }
-                sync.unavailable = true;
-                self.session.newest_here |= query.archive == self.me;
-                self.doubts_decided();
-                self.consider_caught_up();
+                self.go_without(&query.archive);
                 self.pump();
             }
         }

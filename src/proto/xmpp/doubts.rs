@@ -6,6 +6,7 @@
 
 use super::Xmpp;
 use super::durable::{Fresh, Unseen};
+use super::outbox::address;
 use crate::model::{BatchId, Command, Event, MessageId};
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,9 +39,7 @@ impl Xmpp {
     /// The same of a row that was sent before a restart: the page that shows it began before it.
     pub(super) fn note_fresh_command(&mut self, command: &Command, archive: &str) {
         let page = self.session.queries.values().find(|query| query.archive == archive && query.is_catch_up());
-        let key = command.conversation.as_ref();
-        let to = key.and_then(|key| key.peer.clone().or_else(|| key.server.clone()));
-        if let (Some(page), Some(to)) = (page, to) {
+        if let (Some(page), Some(to)) = (page, address(command)) {
             let (outbox, cid, archive, after) = (command.outbox, command.cid, archive.to_owned(), page.after());
             self.note_fresh(Unseen { outbox, cid, to, archive, after, acked: true });
         }

@@ -6,6 +6,7 @@
 use crate::model::{CheckpointRow, MessageId, OutboxId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// A stream-management session (XEP-0198).
@@ -139,14 +140,9 @@ impl Durable {
         if self.unseen != old.unseen {
             rows.push(CheckpointRow { key: "unseen".into(), value: bytes(&self.unseen) });
         }
-        differing("archive", &self.archives, &old.archives, &mut rows);
-        differing("room", &self.rooms, &old.rooms, &mut rows);
-        for (id, fresh) in self.fresh.iter().filter(|(id, fresh)| old.fresh.get(id) != Some(fresh)) {
-            rows.push(CheckpointRow { key: format!("fresh:{id}"), value: bytes(&**fresh) });
-        }
-        for id in old.fresh.keys().filter(|id| !self.fresh.contains_key(id)) {
-            rows.push(CheckpointRow { key: format!("fresh:{id}"), value: None });
-        }
+        differing("archive", &self.archives, &old.archives, bytes, &mut rows);
+        differing("room", &self.rooms, &old.rooms, bytes, &mut rows);
+        differing("fresh", &self.fresh, &old.fresh, |fresh| bytes(&**fresh), &mut rows);
         rows
     }
 }
@@ -155,17 +151,18 @@ fn bytes<T: Serialize>(value: &T) -> Option<Vec<u8>> {
     serde_json::to_vec(value).ok()
 }
 
-fn differing<T: Serialize + PartialEq>(
+fn differing<K: Ord + Display, T: PartialEq>(
     kind: &str,
-    new: &BTreeMap<String, T>,
-    old: &BTreeMap<String, T>,
+    new: &BTreeMap<K, T>,
+    old: &BTreeMap<K, T>,
+    bytes: impl Fn(&T) -> Option<Vec<u8>>,
     rows: &mut Vec<CheckpointRow>,
 ) {
-    for (jid, value) in new.iter().filter(|(jid, value)| old.get(*jid) != Some(value)) {
-        rows.push(CheckpointRow { key: format!("{kind}:{jid}"), value: bytes(value) });
+    for (key, value) in new.iter().filter(|(key, value)| old.get(*key) != Some(value)) {
+        rows.push(CheckpointRow { key: format!("{kind}:{key}"), value: bytes(value) });
     }
-    for jid in old.keys().filter(|jid| !new.contains_key(*jid)) {
-        rows.push(CheckpointRow { key: format!("{kind}:{jid}"), value: None });
+    for key in old.keys().filter(|key| !new.contains_key(*key)) {
+        rows.push(CheckpointRow { key: format!("{kind}:{key}"), value: None });
     }
 }
 

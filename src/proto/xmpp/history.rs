@@ -25,9 +25,7 @@ impl Xmpp {
                 self.sync(&archive);
             }
         }
-        if self.durable.unseen.iter().any(|unseen| unseen.acked) {
-            self.confirm_at = self.confirm_at.or(self.in_time(2));
-        }
+        self.confirm_soon();
     }
 
     /// The newest message of a resumed session's archive: replayed already, or awaited for a moment. Servers answer pings
@@ -61,6 +59,13 @@ impl Xmpp {
         let again = self.session.queries.values().any(|q| q.archive == archive && q.purpose == purpose);
         if self.online() && !again && holes < MAX_HOLES {
             self.query(&archive, purpose, None, false);
+        }
+    }
+
+    /// What was acknowledged and not seen is looked for in a moment.
+    pub(super) fn confirm_soon(&mut self) {
+        if self.durable.unseen.iter().any(|unseen| unseen.acked) {
+            self.confirm_at = self.confirm_at.or(self.in_time(2));
         }
     }
 

@@ -26,7 +26,7 @@ fn failure(code: &str, text: &str) -> SendFailure {
 }
 
 /// Whom a row is for: a person's or room's address.
-fn address(command: &Command) -> Option<String> {
+pub(super) fn address(command: &Command) -> Option<String> {
     let key = command.conversation.as_ref()?;
     key.peer.clone().or_else(|| key.server.clone())
 }
@@ -128,15 +128,19 @@ impl Xmpp {
         if self.waits_for_doubted(command, &to) {
             return Turn::Wait;
         }
-        let sync = self.session.syncs.get(&archive).cloned().unwrap_or_default();
+        let (unavailable, synced, checked) = self
+            .session
+            .syncs
+            .get(&archive)
+            .map_or_else(Default::default, |sync| (sync.unavailable, sync.synced, sync.checked));
         if command.maybe_sent && self.own_seen.contains(&command.cid) {
             return Turn::Known;
         }
-        if sync.unavailable {
+        if unavailable {
             return Turn::Go;
         }
-        if command.maybe_sent && !sync.checked && !crate::mutant("xmpp-resend-unchecked") {
-            if sync.synced {
+        if command.maybe_sent && !checked && !crate::mutant("xmpp-resend-unchecked") {
+            if synced {
                 self.sync(&archive);
             }
             return Turn::Wait;

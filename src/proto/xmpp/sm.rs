@@ -39,7 +39,7 @@ pub(super) struct SentRow {
 
 impl Flight {
     pub(super) fn holds(&self, outbox: OutboxId) -> bool {
-        self.queue.iter().any(|sent| sent.row.as_ref().is_some_and(|row| row.outbox == outbox))
+        self.rows().any(|row| row.outbox == outbox)
     }
 
     /// The outbox rows that are out.
@@ -119,7 +119,7 @@ impl Xmpp {
         }
         if let Some(unseen) = self.durable.unseen.iter_mut().find(|unseen| unseen.cid == row.cid) {
             unseen.acked = true;
-            self.confirm_at = self.confirm_at.or(self.in_time(2));
+            self.confirm_soon();
         }
         self.settle_sent(row.outbox, None);
     }

@@ -15,6 +15,33 @@ fn filled(count: usize) -> Rig {
     rig
 }
 
+/// Online once, with one message; then so many were missed in a session that the server has forgotten, and a new one
+/// begins.
+fn behind(missed: usize) -> Rig {
+    let mut rig = Rig::online();
+    rig.server.bob_says("t0");
+    rig.flow();
+    rig.lose();
+    rig.server.killed(0);
+    for n in 1..=missed {
+        rig.server.bob_says(&format!("t{n}"));
+    }
+    rig.connect();
+    rig
+}
+
+/// The texts up to this one.
+fn numbered(last: usize) -> Vec<String> {
+    (0..=last).map(|n| format!("t{n}")).collect()
+}
+
+/// What is on disk, by number.
+fn sorted(rig: &Rig) -> Vec<String> {
+    let mut texts: Vec<String> = rig.disk.texts().iter().map(|t| (*t).to_owned()).collect();
+    texts.sort_by_key(|t| t[1..].parse::<u32>().unwrap());
+    texts
+}
+
 #[test]
 fn at_first_sight_only_the_newest_page_comes_and_raises_no_banner() {
     let mut rig = filled(25);
@@ -32,32 +59,15 @@ fn at_first_sight_only_the_newest_page_comes_and_raises_no_banner() {
 
 #[test]
 fn an_outage_is_filled_page_by_page_in_order_and_once() {
-    let mut rig = Rig::online();
-    rig.server.bob_says("t0");
-    rig.flow();
-    rig.lose();
-    rig.server.killed(0);
-    for n in 1..=57 {
-        rig.server.bob_says(&format!("t{n}"));
-    }
-    rig.connect();
+    let mut rig = behind(57);
     rig.run();
-    let wanted: Vec<String> = (0..=57).map(|n| format!("t{n}")).collect();
-    assert_eq!(rig.disk.texts(), wanted);
+    assert_eq!(rig.disk.texts(), numbered(57));
     assert!(spans(&rig).last().unwrap().at_end);
 }
 
 #[test]
 fn a_live_message_during_catch_up_stands_once_and_the_next_catch_up_misses_nothing() {
-    let mut rig = Rig::online();
-    rig.server.bob_says("t0");
-    rig.flow();
-    rig.lose();
-    rig.server.killed(0);
-    for n in 1..=30 {
-        rig.server.bob_says(&format!("t{n}"));
-    }
-    rig.connect();
+    let mut rig = behind(30);
     let mut n = 31;
     for step in 0..60 {
         rig.frame();
@@ -74,10 +84,7 @@ fn a_live_message_during_catch_up_stands_once_and_the_next_catch_up_misses_nothi
     rig.server.bob_says(&format!("t{n}"));
     rig.connect();
     rig.run();
-    let mut texts: Vec<String> = rig.disk.texts().iter().map(|t| (*t).to_owned()).collect();
-    texts.sort_by_key(|t| t[1..].parse::<u32>().unwrap());
-    let wanted: Vec<String> = (0..=n).map(|n| format!("t{n}")).collect();
-    assert_eq!(texts, wanted);
+    assert_eq!(sorted(&rig), numbered(n));
 }
 
 #[test]
@@ -103,22 +110,12 @@ fn a_catch_up_that_was_cut_off_is_not_taken_for_one_that_had_everything() {
     rig.connect();
     rig.run();
     assert_eq!(rig.sent("<resume "), 2);
-    let mut texts: Vec<String> = rig.disk.texts().iter().map(|t| (*t).to_owned()).collect();
-    texts.sort_by_key(|t| t[1..].parse::<u32>().unwrap());
-    assert_eq!(texts, (0..=36).map(|n| format!("t{n}")).collect::<Vec<_>>());
+    assert_eq!(sorted(&rig), numbered(36));
 }
 
 #[test]
 fn every_batch_of_a_page_says_what_it_follows_on() {
-    let mut rig = Rig::online();
-    rig.server.bob_says("t0");
-    rig.flow();
-    rig.lose();
-    rig.server.killed(0);
-    for n in 1..=35 {
-        rig.server.bob_says(&format!("t{n}"));
-    }
-    rig.connect();
+    let mut rig = behind(35);
     let before = rig.disk.batches.len();
     for step in 0..200 {
         rig.frame();
@@ -195,15 +192,7 @@ fn an_account_without_an_archive_still_catches_up() {
 #[test]
 fn cut_at_any_point_of_a_catch_up_everything_stands_once() {
     for cut in 0..90 {
-        let mut rig = Rig::online();
-        rig.server.bob_says("t0");
-        rig.flow();
-        rig.lose();
-        rig.server.killed(0);
-        for n in 1..=35 {
-            rig.server.bob_says(&format!("t{n}"));
-        }
-        rig.connect();
+        let mut rig = behind(35);
         for step in 0..cut {
             rig.frame();
             if step % 3 == 0 {
@@ -223,7 +212,6 @@ fn cut_at_any_point_of_a_catch_up_everything_stands_once() {
         }
         rig.connect();
         rig.run();
-        let wanted: Vec<String> = (0..=35).map(|n| format!("t{n}")).collect();
-        assert_eq!(rig.disk.texts(), wanted, "cut after {cut} frames");
+        assert_eq!(rig.disk.texts(), numbered(35), "cut after {cut} frames");
     }
 }
