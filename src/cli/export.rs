@@ -72,8 +72,10 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<()> {
         };
         (out, head, stood)
     } else {
-        let mut out = if to_file { Out::create(&args.file)? } else { Out::stdout() };
+        // First: what is refused leaves no file behind.
         let head = head(&viewer, args)?;
+        wanted(&viewer, &head)?;
+        let mut out = if to_file { Out::create(&args.file)? } else { Out::stdout() };
         out.line(&Record::Wakeful(head.clone()))?;
         (out, head, None)
     };

@@ -1,16 +1,16 @@
-//! `wakeful outbox`: what waits to be sent, what failed and why, and taking back what has not gone yet.
+//! `wakeful outbox`: what waits to be sent, what failed and why, taking back what has not gone yet, sending again what failed.
 
 use super::attach::{attach, explain};
 use super::render::{harmless, local, table};
 use super::{Fault, Global, block_on, output};
-use crate::ipc::wire::{OutboxCancel, OutboxEntry, OutboxList, OutboxProgress};
+use crate::ipc::wire::{OutboxCancel, OutboxEntry, OutboxList, OutboxProgress, OutboxRetry};
 use crate::model::MessageId;
 
-/// See what waits to be sent or failed, and take it back.
+/// See what waits to be sent or failed, take it back, or send it again.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  wakeful outbox list\n  wakeful outbox list --all --json | jq 'select(.state == \"failed\")'\n  \
-    wakeful outbox cancel 0197a0c2-..."
+    wakeful outbox cancel 0197a0c2-...\n  wakeful outbox retry 0197a0c2-..."
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -22,7 +22,9 @@ enum Verb {
     /// What waits and what failed, newest first.
     List(List),
     /// Take something back that was never handed to a connection.
-    Cancel(Cancel),
+    Cancel(One),
+    /// Send something again that failed for good. Asking twice sends it once.
+    Retry(One),
 }
 
 #[derive(Debug, clap::Args)]
@@ -42,10 +44,10 @@ struct List {
 }
 
 #[derive(Debug, clap::Args)]
-struct Cancel {
+struct One {
     /// The id that `send` printed or `outbox list` shows.
     id: MessageId,
-    /// Print `{"cancelled": true}`.
+    /// Print `{"cancelled": true}` or `{"retried": true}`.
     #[arg(long)]
     json: bool,
 }
@@ -57,6 +59,7 @@ pub(super) fn run(global: &Global, args: Args) -> anyhow::Result<()> {
         match args.verb {
             Verb::List(ask) => list(global, ask).await,
             Verb::Cancel(ask) => cancel(global, &ask).await,
+            Verb::Retry(ask) => retry(global, &ask).await,
         }
     })
 }
@@ -96,7 +99,7 @@ fn row(entry: &OutboxEntry) -> Vec<String> {
     vec![written, entry.account.clone(), place, what, state.into(), tries, entry.id.to_string(), note]
 }
 
-async fn cancel(global: &Global, ask: &Cancel) -> anyhow::Result<()> {
+async fn cancel(global: &Global, ask: &One) -> anyhow::Result<()> {
     let client = attach(global).await?;
     let answer = client.call(OutboxCancel { id: ask.id }).await.map_err(explain)?;
     if ask.json {
@@ -109,4 +112,16 @@ async fn cancel(global: &Global, ask: &Cancel) -> anyhow::Result<()> {
         output::hint("wakeful: it was handed to a connection already: the server may have it");
     }
     Err(Fault::Said.into())
+}
+
+async fn retry(global: &Global, ask: &One) -> anyhow::Result<()> {
+    let client = attach(global).await?;
+    let answer = client.call(OutboxRetry { id: ask.id }).await.map_err(explain)?;
+    if ask.json {
+        return output::json(&answer);
+    }
+    if !answer.retried {
+        output::hint("wakeful: nothing to do: it waits to be sent already, or the server has it");
+    }
+    Ok(())
 }

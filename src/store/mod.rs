@@ -29,6 +29,7 @@ mod plan;
 mod quarantine;
 mod requests;
 mod retention;
+mod retry;
 mod room;
 mod row;
 mod salvage;

@@ -150,7 +150,7 @@ fn gone(tx: &Tx<'_>, account: AccountId, id: MessageId) -> Result<Option<Enqueue
     }
 }
 
-fn check(tx: &Tx<'_>, draft: &Draft, conv: Option<&Conv>) -> Result<()> {
+pub(super) fn check(tx: &Tx<'_>, draft: &Draft, conv: Option<&Conv>) -> Result<()> {
     let invalid = |text: &str| Err(StoreError::Invalid(text.to_owned()));
     if let Some(conv) = conv {
         if conv.account != draft.account {
@@ -188,7 +188,7 @@ fn check(tx: &Tx<'_>, draft: &Draft, conv: Option<&Conv>) -> Result<()> {
     }
 }
 
-fn insert(tx: &mut Tx<'_>, draft: &Draft, conv: Option<&Conv>, id: MessageId, maybe_sent: bool) -> Result<OutboxId> {
+pub(super) fn insert(tx: &mut Tx<'_>, draft: &Draft, conv: Option<&Conv>, id: MessageId, maybe_sent: bool) -> Result<OutboxId> {
     tx.run(
         "INSERT INTO outbox(account, conversation, message, kind, what, maybe_sent, written_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

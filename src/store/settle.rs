@@ -215,7 +215,7 @@ fn adopt(batching: &mut Batching<'_, '_>, conv: &Conv, found: Found, server: Opt
 }
 
 /// The text index follows a row to its new place.
-fn rekeyed(tx: &Tx<'_>, from: i64, to: i64, id: MessageId) -> Result<()> {
+pub(super) fn rekeyed(tx: &Tx<'_>, from: i64, to: i64, id: MessageId) -> Result<()> {
     if from == to {
         return Ok(());
     }

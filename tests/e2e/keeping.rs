@@ -70,6 +70,49 @@ fn an_export_is_whole_resumable_and_comes_back_beside_a_running_daemon() {
 }
 
 #[test]
+fn an_export_of_something_that_is_not_here_leaves_no_file_behind() {
+    let pair = Pair::new();
+    talked(&pair, 1);
+    let file = pair.bob.path().join("all.jsonl");
+    let path = file.to_str().unwrap();
+    for wrong in [&["--account", "hmoe"][..], &["--account", "home", "--conversation", "alcie"]] {
+        let refused = pair.bob.run(&[&["export", path], wrong].concat());
+        assert!(refused.code == 1 && !refused.stderr.is_empty(), "{refused:?}");
+        assert!(!file.exists(), "{wrong:?} left a file behind");
+    }
+    pair.bob.run(&["export", path, "--account", "home", "--conversation", "alice"]).ok();
+    pair.bob.run(&["import", path, "--verify"]).ok();
+}
+
+#[test]
+fn a_message_that_failed_is_sent_again_once_under_the_id_that_it_has() {
+    let pair = Pair::new();
+    let _alice = pair.alice.daemon();
+    let id = pair.alice.run(&["send", "home", "carol", "are you there?"]).ok();
+    let id = id.trim();
+    let failed = || {
+        let list = pair.alice.run(&["outbox", "list", "--json"]).json_lines();
+        list.into_iter().find(|row| row["id"] == id && row["state"] == "failed")
+    };
+    eventually("the hub knows no carol", failed);
+    let token = pair.hub.user("carol");
+    let carol = Home::new();
+    carol.add_account("home", &pair.hub.url(), &token).ok();
+    let _carol = carol.daemon();
+    assert_eq!(pair.alice.run(&["outbox", "retry", id, "--json"]).json()["retried"], true);
+    eventually("it arrives", || (texts(&carol.history("home")) == ["are you there?"]).then_some(()));
+    eventually("it is called sent", || {
+        let mine = pair.alice.history("home").remove(0);
+        (mine["id"] == id && (mine["state"] == "sent" || mine["state"] == "delivered")).then_some(())
+    });
+    let again = pair.alice.run(&["outbox", "retry", id]);
+    assert!(again.code == 0 && again.stderr.contains("nothing to do"), "{again:?}");
+    pair.alice.run(&["send", "home", "carol", "good", "--wait", "delivered"]).ok();
+    assert_eq!(texts(&carol.history("home")), ["are you there?", "good"]);
+    assert_eq!(pair.alice.run(&["outbox", "retry", "0197a0c2-0000-7000-8000-000000000000"]).code, 1);
+}
+
+#[test]
 fn a_message_is_edited_reacted_to_and_taken_back_from_the_command_line() {
     let pair = Pair::new();
     let (_alice, _bob) = (pair.alice.daemon(), pair.bob.daemon());

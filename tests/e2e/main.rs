@@ -10,6 +10,7 @@ mod support;
 mod history;
 mod journey;
 mod keeping;
+mod memory;
 mod refusals;
 mod rough;
 mod secrets;

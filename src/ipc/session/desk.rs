@@ -66,6 +66,7 @@ impl Desk {
             Call::OutboxGet(ask) => self.outbox_get(*ask).await,
             Call::OutboxWait(ask) => Ok(self.outbox_wait(id, *ask)),
             Call::OutboxCancel(ask) => self.outbox_cancel(*ask).await,
+            Call::OutboxRetry(ask) => self.outbox_retry(*ask).await,
             Call::OutboxList(ask) => self.outbox_list(*ask).await,
             Call::Holes(ask) => self.holes(*ask).await,
             Call::Import(ask) => self.import(*ask).await,

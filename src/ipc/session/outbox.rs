@@ -2,7 +2,7 @@
 
 use super::super::wire::{
     Cancelled, Fault, FaultCode, OutboxCancel, OutboxEntry, OutboxGet, OutboxInfo, OutboxList, OutboxProgress,
-    OutboxRows, OutboxWait, RequestId, Until,
+    OutboxRetry, OutboxRows, OutboxWait, RequestId, Retried, Until,
 };
 use super::waits::Woken;
 use super::{Desk, Outcome, value};
@@ -17,6 +17,10 @@ impl Desk {
 
     pub(super) async fn outbox_cancel(&mut self, ask: OutboxCancel) -> Result<Outcome, Fault> {
         value(&Cancelled { cancelled: self.hall.store.cancel(ask.id).await? })
+    }
+
+    pub(super) async fn outbox_retry(&mut self, ask: OutboxRetry) -> Result<Outcome, Fault> {
+        value(&Retried { retried: self.hall.store.retry(ask.id).await? })
     }
 
     pub(super) async fn outbox_list(&mut self, ask: OutboxList) -> Result<Outcome, Fault> {

@@ -204,6 +204,12 @@ asks! {
         id: MessageId,
     }
 
+    /// Sends something again that failed for good, under the id that it has.
+    OutboxRetry {
+        /// The message's or the request's id.
+        id: MessageId,
+    }
+
     /// We have read a conversation.
     MarkRead {
         /// Whose; see `conversation.get`.

@@ -6,7 +6,7 @@ use super::{
     Conversations, Counted, CursorClose, CursorCount, CursorNext, CursorOpen, Done, Fault, FaultCode, Fetch, Hello,
     HoleList, HolesFound, Import, Imported, MarkRead, Members, MessageEdit, MessageGet, MessageReact, MessageRetract,
     Notification, NotifyChoices, NotifyDecisions, NotifyDnd, NotifyMute, NotifyQuiet, NotifyTest, OutboxCancel,
-    OutboxGet, OutboxInfo, OutboxList, OutboxRows, OutboxWait, PageAsk, Queued, Reconnect, Reload, RoomJoin, Send,
+    OutboxGet, OutboxInfo, OutboxList, OutboxRetry, OutboxRows, OutboxWait, PageAsk, Queued, Reconnect, Reload, Retried, RoomJoin, Send,
     Shutdown, StatusAsk, StatusInfo, StatusSubscribe, Subscribe, Subscribed, Typing, Unread, UnreadCount, Unsubscribe,
     Welcome, Why,
 };
@@ -128,6 +128,8 @@ methods! {
     OutboxWait = "outbox.wait" -> OutboxInfo, as OutboxWait;
     /// Takes an outbox row back.
     OutboxCancel = "outbox.cancel" -> Cancelled, as OutboxCancel;
+    /// Sends again what failed.
+    OutboxRetry = "outbox.retry" -> Retried, as OutboxRetry;
     /// The outbox.
     OutboxList = "outbox.list" -> OutboxRows, as OutboxList;
     /// What is missing here.

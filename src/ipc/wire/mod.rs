@@ -18,7 +18,7 @@ pub use ask::{
     Accounts, AttentionSet, Contact, ContactVerb, ConversationAdd, ConversationCreate, ConversationGet,
     ConversationLeave, ConversationMembers, ConversationRemove, Conversations, Fetch, Hello, Hold, MarkRead,
     MessageEdit, MessageGet, MessageReact, MessageRetract, NotifyChoices, NotifyDecisions, NotifyDnd, NotifyMute,
-    NotifyQuiet, NotifyTest, OutboxCancel, OutboxGet, OutboxWait, Quiet, Reconnect, Reload, RoomJoin, Send, Shutdown,
+    NotifyQuiet, NotifyTest, OutboxCancel, OutboxGet, OutboxRetry, OutboxWait, Quiet, Reconnect, Reload, RoomJoin, Send, Shutdown,
     Typing, Unread, Until, Why,
 };
 pub use cursor::{
@@ -29,7 +29,7 @@ pub use feed::{Event, Fleeting, Resync, Subscribe, Subscribed, Unsubscribe};
 pub use method::{Call, Method, schema};
 pub use reply::{
     AccountBrief, AccountList, Cancelled, ConversationInfo, ConversationList, Counted, Done, HolesFound, Imported,
-    Limits, Members, OutboxEntry, OutboxInfo, OutboxProgress, OutboxRows, Queued, UnreadCount, Welcome,
+    Limits, Members, OutboxEntry, OutboxInfo, OutboxProgress, OutboxRows, Queued, Retried, UnreadCount, Welcome,
 };
 pub use status::{AccountInfo, ReasonInfo, StatusAsk, StatusInfo, StatusSubscribe, StoreInfo};
 pub use upkeep::{AccountPurge, HoleList, Import, OutboxList};

@@ -182,6 +182,12 @@ replies! {
         cancelled: bool,
     }
 
+    /// The answer to `outbox.retry`.
+    Retried {
+        /// It waits in the outbox again; `false`: it waited there already, or the server has it.
+        retried: bool,
+    }
+
     /// The answer to `cursor.count`.
     Counted {
         /// Messages on this machine that fit.

@@ -255,7 +255,8 @@ impl Xmpp {
     fn on_bounce(&mut self, message: &Element) {
         let cid = stanzas::own_id(message);
         let from = message.attr("from").and_then(jid::bare);
-        let recent = self.recent.iter().find(|recent| Some(recent.cid) == cid);
+        // The newest: what failed before may have been sent again under its id.
+        let recent = self.recent.iter().rev().find(|recent| Some(recent.cid) == cid);
         let unseen = self.durable.unseen.iter().find(|unseen| Some(unseen.cid) == cid);
         let row = recent.map(|r| (r.outbox, r.to.clone())).or_else(|| unseen.map(|u| (u.outbox, u.to.clone())));
         let Some((outbox, to)) = row else { return };

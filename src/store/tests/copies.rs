@@ -5,7 +5,7 @@ use crate::model::{Hole, MessageState, Record, Span, SpanEdge};
 use crate::store::Viewer;
 
 /// All lines of a store but the first and the last.
-fn lines(dir: &std::path::Path) -> Vec<Record> {
+pub(super) fn lines(dir: &std::path::Path) -> Vec<Record> {
     let viewer = Viewer::open(dir).unwrap();
     let mut lines = Vec::new();
     for (id, account) in viewer.accounts().unwrap() {

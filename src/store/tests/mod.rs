@@ -10,6 +10,7 @@ mod links;
 mod model;
 mod outbox;
 mod reading;
+mod retry;
 
 use super::{Batch, Draft, Enqueued, Settings, Store};
 use crate::model::{

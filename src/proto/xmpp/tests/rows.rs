@@ -170,26 +170,44 @@ fn what_a_killed_server_kept_is_unconfirmed_until_seen_and_not_sent_again() {
     assert_eq!(rig.server.archive.len(), 1);
 }
 
+/// An error for a message of ours, as `from` sends it.
+fn bounce(rig: &mut Rig, id: crate::model::MessageId, from: &str) {
+    rig.feed(&format!(
+        "<message xmlns='jabber:client' type='error' id='{id}' from='{from}'><error type='cancel'>\
+         <service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
+    ));
+    rig.cut();
+    rig.commit();
+}
+
 #[test]
 fn a_bounce_fails_the_row_with_its_reason_but_only_from_whom_it_went_to() {
     let mut rig = Rig::online();
     let row = rig.say("hello");
     rig.flow();
     let id = rig.disk.outbox[&row].command.cid;
-    let bounce = |from: &str| {
-        format!(
-            "<message xmlns='jabber:client' type='error' id='{id}' from='{from}'><error type='cancel'>\
-             <service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
-        )
-    };
-    rig.feed(&bounce("evil@y.test"));
-    rig.cut();
-    rig.commit();
+    bounce(&mut rig, id, "evil@y.test");
     assert_eq!((rig.state(row), rig.refused()), (RowState::Sent, 1));
-    rig.feed(&bounce(BOB));
-    rig.cut();
-    rig.commit();
+    bounce(&mut rig, id, BOB);
     assert_eq!(rig.state(row), RowState::Failed("unavailable".into()));
+}
+
+#[test]
+fn what_bounced_and_is_sent_again_under_its_id_may_bounce_again() {
+    let mut rig = Rig::online();
+    let row = rig.say("hello");
+    rig.flow();
+    let id = rig.disk.outbox[&row].command.cid;
+    bounce(&mut rig, id, BOB);
+    rig.ready = false;
+    let again = rig.say("hello");
+    rig.disk.outbox.get_mut(&again).unwrap().command.cid = id;
+    rig.ready = true;
+    rig.offer();
+    rig.flow();
+    assert_eq!((rig.sent("<body>hello"), rig.state(again)), (2, RowState::Sent));
+    bounce(&mut rig, id, BOB);
+    assert_eq!(rig.state(again), RowState::Failed("unavailable".into()));
 }
 
 #[test]
