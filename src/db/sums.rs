@@ -2,8 +2,8 @@
 //! disk is refused as damaged, never given as an answer. SQLite itself would not notice a changed letter.
 //!
 //! SQLite leaves eight bytes at the end of each page free (`SQLITE_FCNTL_RESERVE_BYTES`); a table of file functions
-//! copied from the system's, with three of its own, fills and checks them. Locks, shared memory and the write-ahead log,
-//! which has checksums of its own, stay the system's. Any program can still read such a file; one that writes it
+//! copied from the system's, with three of its own, fills and checks them. Locks, shared memory and what stands in the
+//! write-ahead log, which has checksums of its own, stay the system's. Any program can still read such a file; one that writes it
 //! without this leaves pages that are refused. A file that was made without reserved bytes stays without checks.
 #![expect(unsafe_code, reason = "SQLite calls a file system through C function pointers; nothing else can see a page")]
 
@@ -153,7 +153,15 @@ unsafe extern "C" fn open(
         let Some(below) = (*machine.0).xOpen else { return ffi::SQLITE_CANTOPEN };
         let code = below(machine.0, name, file, flags, out);
         let methods = (*file).pMethods;
-        if code != ffi::SQLITE_OK || flags & ffi::SQLITE_OPEN_MAIN_DB == 0 || methods.is_null() {
+        let ours_too = flags & (ffi::SQLITE_OPEN_MAIN_DB | ffi::SQLITE_OPEN_WAL) != 0;
+        if code != ffi::SQLITE_OK || !ours_too || methods.is_null() {
+            return code;
+        }
+        let at = usize::try_from(tail_at(machine.0)).unwrap_or_default();
+        let tail = file.cast::<u8>().add(at).cast::<Tail>();
+        if flags & ffi::SQLITE_OPEN_WAL != 0 {
+            tail.write(Tail { machine: methods, kind: Kind::Plain });
+            (*file).pMethods = ours(methods);
             return code;
         }
         let Some(xread) = (*methods).xRead else { return code };
@@ -164,8 +172,7 @@ unsafe extern "C" fn open(
             ffi::SQLITE_IOERR_SHORT_READ => kind(&page),
             _ => Kind::Summed,
         };
-        let at = usize::try_from(tail_at(machine.0)).unwrap_or_default();
-        file.cast::<u8>().add(at).cast::<Tail>().write(Tail { machine: methods, kind });
+        tail.write(Tail { machine: methods, kind });
         (*file).pMethods = ours(methods);
         code
     }
@@ -196,6 +203,15 @@ unsafe extern "C" fn read(file: *mut ffi::sqlite3_file, into: *mut c_void, lengt
         let Some(tail) = tail(file) else { return ffi::SQLITE_IOERR_READ };
         let Some(below) = (*tail.machine).xRead else { return ffi::SQLITE_IOERR_READ };
         let code = below(file, into, length, at);
+        if code == ffi::SQLITE_IOERR_CORRUPTFS && !crate::mutant("gone-is-damaged") {
+            // One place that the device does not give is damage. If it gives nothing at all, that says nothing about
+            // what stands there.
+            let mut first = [0_u8; 24];
+            return match below(file, first.as_mut_ptr().cast(), 24, 0) {
+                ffi::SQLITE_IOERR_CORRUPTFS => ffi::SQLITE_IOERR_READ,
+                _ => code,
+            };
+        }
         if code != ffi::SQLITE_OK {
             return code;
         }

@@ -192,7 +192,10 @@ impl Store {
             Some(reader) => reader.call(job).await,
             None => self.inner.writer.read(job).await,
         }
-        .inspect_err(|error| self.inner.health.suspect(error))
+        .inspect_err(|error| {
+            self.inner.health.suspect(error);
+            self.inner.room.doubt(error);
+        })
     }
 
     // --- accounts -----------------------------------------------------------------------------------------------

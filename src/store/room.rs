@@ -57,6 +57,18 @@ impl Room {
             .map_err(|error| StoreError::Disk { intent: "keeping some room".into(), cause: error.to_string() })
     }
 
+    /// The disk did not do what it was asked for. A read that fails is no want of room: the ballast stays.
+    pub(super) fn doubt(&self, error: &StoreError) {
+        if !matches!(error, StoreError::Disk { .. }) {
+            return;
+        }
+        self.trouble.send_if_modified(|trouble| {
+            let news = trouble.is_none();
+            trouble.get_or_insert_with(|| error.to_string());
+            news
+        });
+    }
+
     /// What a write came to.
     pub(super) async fn heard<T>(&self, result: &Result<T>) {
         match result {
@@ -65,11 +77,7 @@ impl Room {
                     let given = tokio::task::spawn_blocking(move || std::fs::remove_file(ballast.file)).await;
                     tracing::warn!(%error, given_up = matches!(given, Ok(Ok(()))), "the disk takes no writes");
                 }
-                self.trouble.send_if_modified(|trouble| {
-                    let news = trouble.is_none();
-                    trouble.get_or_insert_with(|| error.to_string());
-                    news
-                });
+                self.doubt(error);
             }
             Ok(_) if self.trouble.borrow().is_some() => {
                 if self.ballast.as_ref().is_none_or(Ballast::stands) {

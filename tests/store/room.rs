@@ -2,46 +2,9 @@
 //! goes on, `status` says why, the user is told once, and everything goes on without a restart.
 
 use crate::power::{Volume, run};
-use crate::support::{Daemon, Home, Line, Pair, eventually, skip, texts};
+use crate::support::{Daemon, Home, Line, Pair, Small, eventually, skip, texts};
 use serde_json::{Value, json};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// A file system in memory, of so many bytes.
-struct Small {
-    dir: tempfile::TempDir,
-}
-
-impl Small {
-    fn new(size: &str) -> Option<Self> {
-        let small = Self { dir: tempfile::tempdir().unwrap() };
-        std::fs::create_dir(small.path()).unwrap();
-        let mounted =
-            run("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", &small.path().display().to_string()]);
-        mounted.map_err(|why| skip("store", &format!("no small disk: {why}"))).ok().map(|_| small)
-    }
-
-    fn path(&self) -> PathBuf {
-        self.dir.path().join("small")
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = run("umount", &["-l", &self.path().display().to_string()]);
-    }
-}
-
-/// Takes all room that there is.
-fn fill(dir: &Path) -> PathBuf {
-    let path = dir.join("filler");
-    let mut file = std::fs::File::create(&path).unwrap();
-    for size in [1 << 20, 4096, 1] {
-        while file.write_all(&vec![1; size]).is_ok() {}
-    }
-    path
-}
 
 fn trouble(home: &Home) -> Value {
     home.run(&["status", "--json"]).json()["disk"].clone()
@@ -59,7 +22,7 @@ fn told(daemon: &Daemon) -> usize {
 
 #[test]
 fn on_a_full_disk_what_servers_send_waits_reading_goes_on_and_all_arrives_once_there_is_room() {
-    let Some(small) = Small::new("24m") else { return };
+    let Some(small) = Small::new("store", "24m") else { return };
     let pair = Pair::with_alice(Home::within(&small.path()));
     let (mut alice, _bob) = (pair.alice.daemon(), pair.bob.daemon());
     ingest(&pair, "before", 1);
@@ -68,7 +31,7 @@ fn on_a_full_disk_what_servers_send_waits_reading_goes_on_and_all_arrives_once_t
     let ballast = pair.alice.path().join("state/ballast");
     assert!(ballast.is_file(), "there is a ballast");
 
-    let filler = fill(&small.path());
+    let filler = small.fill();
     ingest(&pair, "while full", 3);
     let said = eventually("status says it", || Some(trouble(&pair.alice)).filter(|said| !said.is_null()));
     assert!(said.as_str().unwrap().contains("full") || said.as_str().unwrap().contains("space"), "{said}");
@@ -93,11 +56,11 @@ fn on_a_full_disk_what_servers_send_waits_reading_goes_on_and_all_arrives_once_t
 
 #[test]
 fn a_daemon_whose_disk_is_full_when_it_starts_gives_up_the_ballast_and_runs() {
-    let Some(small) = Small::new("24m") else { return };
+    let Some(small) = Small::new("store", "24m") else { return };
     let pair = Pair::with_alice(Home::within(&small.path()));
     let _bob = pair.bob.daemon();
     pair.alice.daemon().kill9();
-    let filler = fill(&small.path());
+    let filler = small.fill();
     ingest(&pair, "while full", 2);
     let _alice = pair.alice.daemon();
     eventually("status says it", || (!trouble(&pair.alice).is_null()).then_some(()));
@@ -123,6 +86,33 @@ fn on_a_file_system_that_becomes_read_only_reading_goes_on_and_nothing_is_lost()
     volume.back();
     let _alice = pair.alice.daemon();
     eventually("all has arrived", || (pair.alice.history("home").len() == 4).then_some(()));
+}
+
+#[test]
+fn a_device_that_is_gone_is_not_called_damage_and_nothing_is_moved_aside() {
+    let Ok(volume) = Volume::new().map_err(|why| skip("store", &format!("no device to lose: {why}"))) else { return };
+    let pair = Pair::with_alice(Home::within(&volume.path()));
+    let (alice, _bob) = (pair.alice.daemon(), pair.bob.daemon());
+    ingest(&pair, "before", 1);
+    eventually("the first message", || (texts(&pair.alice.history("home")) == ["before 0"]).then_some(()));
+    let mut line = Line::connect(&pair.alice.socket()).unwrap();
+    volume.settle();
+    volume.cut();
+    let send = json!({"account": "home", "conversation": "bob", "text": "into the void"});
+    eventually("status says it", || {
+        let refused = line.ask("send", &send).unwrap();
+        let words = refused["error"]["message"].to_string();
+        assert!(refused["error"]["data"]["code"] == "disk" && !words.contains("damaged"), "{refused}");
+        let status = line.ask("status", &json!({})).unwrap()["result"].clone();
+        assert_ne!(status["store"]["state"], "damaged", "{status}");
+        (!status["disk"].is_null()).then_some(())
+    });
+    assert!(!alice.process.log().contains("is damaged"), "{}", alice.process.log());
+    alice.kill9();
+    volume.back();
+    let _alice = pair.alice.daemon();
+    assert_eq!(texts(&pair.alice.history("home")), ["before 0"]);
+    assert!(!pair.alice.files().iter().any(|file| file.display().to_string().contains("damaged")));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod hub;
 mod ipc;
 mod pair;
 mod process;
+mod small;
 mod wait;
 
 pub use home::{Answer, Daemon, Home, Watch};
@@ -19,6 +20,7 @@ pub use hub::Hub;
 pub use ipc::Line;
 pub use pair::{Pair, texts};
 pub use process::Process;
+pub use small::Small;
 pub use wait::{PATIENCE, eventually, number, skip};
 
 use std::path::PathBuf;

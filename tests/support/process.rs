@@ -106,7 +106,23 @@ impl Process {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        panic!("{}: still runs after {patience:?}\n{}", self.name, self.log())
+        if let Some(status) = self.ended() {
+            return status;
+        }
+        panic!("{}: still runs after {patience:?}\n{}\n{}", self.name, self.threads(), self.log())
+    }
+
+    /// What each of its threads is doing, as far as the system tells: its name, state, and where in the kernel it is.
+    fn threads(&self) -> String {
+        let tasks = format!("/proc/{}/task", self.pid());
+        let Ok(tasks) = std::fs::read_dir(tasks) else { return "(no /proc)".into() };
+        let tell = |task: std::fs::DirEntry| {
+            let read = |name| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+            let state = read("stat").rsplit(')').next().and_then(|rest| rest.split_whitespace().next().map(String::from));
+            let call = read("syscall").split_whitespace().next().map(String::from);
+            format!("  thread {} {state:?} syscall {call:?}\n{}", read("comm").trim(), read("stack"))
+        };
+        tasks.flatten().map(tell).collect()
     }
 
     /// Sends a signal by pid.
