@@ -122,9 +122,12 @@ async fn tend(running: &Running, readiness: &Readiness, clock: &Clock) -> anyhow
             () = running.damaged() => return Ok(true),
             () = &mut watchdog => return Ok(false),
             _ = hangup.recv() => {
-                if let Err(error) = running.reload().await {
-                    tracing::error!("the configuration was not taken: {error:#}");
-                }
+                let reload = running.reload();
+                tokio::spawn(async move {
+                    if let Err(error) = reload.await {
+                        tracing::error!("the configuration was not taken: {error:#}");
+                    }
+                });
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::platform::secrets::{SecretError, Secrets};
 use crate::store::Store;
 use crate::world::{Clock, Entropy};
 use anyhow::Context as _;
+use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
@@ -58,18 +59,24 @@ impl Accounts {
         let mut done = Reloaded::default();
         let wanted: BTreeMap<_, _> = config.accounts.iter().filter(|(_, account)| account.enabled).collect();
         let mut leaving = Vec::new();
-        for (name, active) in &self.active {
-            match wanted.get(name) {
-                None => {
-                    done.removed.push(name.to_string());
-                    leaving.push(name.clone());
+        // All at once: a keyring that hangs costs its patience once, not once an account.
+        let (this, wished) = (&*self, &link);
+        let differing = join_all(this.active.iter().map(|(name, active)| {
+            let account = wanted.get(name).copied();
+            async move {
+                match account {
+                    Some(account) => (name, Some(this.differs(name, active, account, wished).await)),
+                    None => (name, None),
                 }
-                Some(account) if self.differs(name, active, account, &link).await => {
-                    done.changed.push(name.to_string());
-                    leaving.push(name.clone());
-                }
-                Some(_) => {}
             }
+        }));
+        for (name, differs) in differing.await {
+            match differs {
+                None => done.removed.push(name.to_string()),
+                Some(true) => done.changed.push(name.to_string()),
+                Some(false) => continue,
+            }
+            leaving.push(name.clone());
         }
         self.halt(&leaving).await;
         for (name, account) in wanted {
@@ -177,7 +184,8 @@ impl Runner {
     async fn secret(&self) -> Option<Secret> {
         let mut signals = self.shared.signals.subscribe();
         loop {
-            match self.shared.secrets.get(self.name.as_str()).await {
+            let secret = self.shared.secrets.get(self.name.as_str());
+            match self.stop.run_until_cancelled(secret).await? {
                 Ok(secret) => return Some(secret),
                 Err(error) => {
                     if !matches!(error, SecretError::Missing(_)) {

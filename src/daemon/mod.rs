@@ -285,15 +285,19 @@ impl Running {
         &self.notifier
     }
 
-    /// Reads the configuration again; accounts that did not change are left alone.
+    /// Reads the configuration again; accounts that did not change are left alone. A keyring may take its time, so
+    /// whoever has other things to attend to does not wait for it in place.
     ///
     /// # Errors
     /// When the configuration is not right: then nothing changes.
-    pub async fn reload(&self) -> anyhow::Result<Reloaded> {
+    pub fn reload(&self) -> impl Future<Output = anyhow::Result<Reloaded>> + Send + use<> {
         let (answer, answered) = oneshot::channel();
-        self.control.send(Control::Reload(answer)).await.ok();
-        let value = answered.await.context("the daemon is stopping")??;
-        Ok(serde_json::from_value(value)?)
+        let control = self.control.clone();
+        async move {
+            control.send(Control::Reload(answer)).await.ok();
+            let value = answered.await.context("the daemon is stopping")??;
+            Ok(serde_json::from_value(value)?)
+        }
     }
 
     /// Returns when somebody wants the daemon to stop.

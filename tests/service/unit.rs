@@ -53,6 +53,8 @@ fn inside_a_user_manager() {
     assert_eq!([property("ActiveState"), property("UnitFileState")], ["active", "enabled"]);
     assert!(property("StatusText").starts_with("no accounts"), "{}", property("StatusText"));
     assert!(ours(&["status"]).status.success(), "active means that the socket listens");
+    let found = crate::keyring::doctor("service");
+    assert_eq!((&found["state"], &found["text"]), (&"good".into(), &"installed, enabled and running".into()));
     let state = ours(&["service", "status", "--json"]);
     assert!(String::from_utf8_lossy(&state.stdout).contains("\"active\":true"), "{state:?}");
     let second = ours(&["start"]);
@@ -67,6 +69,8 @@ fn inside_a_user_manager() {
     assert!(run("systemctl", &["--user", "stop", "wakeful"]).status.success());
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     assert_eq!([property("ActiveState"), property("Result")], ["inactive", "success"]);
+    let found = crate::keyring::doctor("service");
+    assert!(found["state"] == "bad" && found["remedy"].as_str().unwrap().contains("systemctl"), "{found}");
     socket();
     let removed = ours(&["service", "uninstall"]);
     assert!(removed.status.success(), "{}", said(&removed));
