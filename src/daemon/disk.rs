@@ -6,6 +6,7 @@ use crate::notify::Notifier;
 use crate::store::Store;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes kept free for what the user does on a full disk: some hundred small changes.
@@ -32,13 +33,13 @@ pub(super) async fn watch(
         };
         tracing::error!(why, "messages cannot be written; free some space, wakeful goes on by itself");
         let text = format!("Messages cannot be written: {why}. Free some space; wakeful goes on by itself.");
-        // Beside the tries: a notification server may hang.
+        // Beside the tries: a notification server may hang, or come later. What is mended by then is not told any more.
         let told = notifier.clone();
-        let telling = tokio::spawn(async move { told.alert(text).await });
+        let mut telling = JoinSet::new();
+        telling.spawn(async move { told.alert(text).await });
         let mut pause = PAUSES.0;
         while trouble.borrow_and_update().is_some() {
             if tokio::time::timeout(pause, shutdown.cancelled()).await.is_ok() {
-                telling.abort();
                 return;
             }
             if let Err(error) = store.try_disk().await {

@@ -8,7 +8,8 @@ use crate::world::Clock;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// From the start to the first round: other things are more urgent then.
@@ -17,6 +18,8 @@ const FIRST: Duration = Duration::from_secs(30);
 const EVERY: Duration = Duration::from_secs(3_600);
 /// Between two steps of a round, so that messages which arrive meanwhile do not wait.
 const BREATH: Duration = Duration::from_millis(20);
+/// So long a notification server may take, where nothing can wait for it.
+const TELLING: Duration = Duration::from_secs(2);
 /// Between two readings of the whole file, whatever gives reason for one.
 const RECHECK: Duration = Duration::from_secs(600);
 
@@ -58,11 +61,14 @@ impl Upkeep {
         let mut round = Instant::from_std(self.clock.now()) + FIRST;
         let mut check = Instant::from_std(self.clock.now());
         let begun = health.borrow().clone();
-        self.tell_of_quarantine(&begun).await;
+        // Beside everything else: a notification server may come late, or hang.
+        let mut telling = JoinSet::new();
+        telling.spawn(tell_of_quarantine(self.store.clone(), self.notifier.clone(), begun));
         loop {
             let status = health.borrow_and_update().clone();
             if status.state == StoreState::Damaged {
-                self.tell(&damage(&status)).await;
+                // If nobody can show it now, the next start tells of what became of the file.
+                timeout(TELLING, tell(&self.notifier, &damage(&status))).await.ok();
                 self.damaged.cancel();
                 return;
             }
@@ -73,7 +79,7 @@ impl Upkeep {
                 }
                 Ok(()) = health.changed() => {}
                 Ok(()) = self.keep.changed() => round = Instant::from_std(self.clock.now()),
-                () = sleep_until(round) => {
+                () = sleep_until(round), if !crate::mutant("retention-asleep") => {
                     if let Err(error) = self.round().await {
                         tracing::warn!(%error, "not everything that is too old was thrown away; tried again in an hour");
                     }
@@ -105,8 +111,9 @@ impl Upkeep {
 
     async fn retain(&self, account: AccountId, limits: &Retention) -> Result<usize, StoreError> {
         let (mut removed, mut from): (usize, Option<Position>) = (0, None);
+        let Some(floor) = self.store.floor(account, limits, self.clock.wall()).await? else { return Ok(0) };
         loop {
-            let step = self.store.retain(account, limits, from, self.clock.wall()).await?;
+            let step = self.store.retain(account, floor, from, self.clock.wall()).await?;
             removed += step.removed;
             match step.next {
                 Some(next) => from = Some(next),
@@ -115,36 +122,144 @@ impl Upkeep {
             sleep(BREATH).await;
         }
     }
+}
 
-    async fn tell_of_quarantine(&self, status: &StoreStatus) {
-        const TOLD: &str = "daemon.quarantine_told";
-        let Some(found) = &status.quarantined else { return };
-        let told = self.store.setting(TOLD).await.ok().flatten();
-        if told.as_deref() == Some(found.file.as_str()) {
-            return;
-        }
-        let lost = if found.incomplete { " Some that were written and not sent may be missing." } else { "" };
-        let text = format!(
-            "The message store was damaged ({}). It was moved aside and messages are fetched again from the servers; {} \
-             waiting to be sent were carried over.{lost} `wakeful doctor` tells more.",
-            found.why, found.carried
-        );
-        self.tell(&text).await;
-        if let Err(error) = self.store.set_setting(TOLD, Some(found.file.clone())).await {
-            tracing::warn!(%error, "it may be told again that the store was damaged");
-        }
+/// Tells, once, of the damaged file that this one replaces.
+async fn tell_of_quarantine(store: Store, notifier: Notifier, status: StoreStatus) {
+    const TOLD: &str = "daemon.quarantine_told";
+    let Some(found) = &status.quarantined else { return };
+    let told = store.setting(TOLD).await.ok().flatten();
+    if told.as_deref() == Some(found.file.as_str()) {
+        return;
     }
+    let lost = if found.incomplete { " Some that were written and not sent may be missing." } else { "" };
+    let text = format!(
+        "The message store was damaged ({}). It was moved aside and messages are fetched again from the servers; {} \
+         waiting to be sent were carried over.{lost} `wakeful doctor` tells more.",
+        found.why, found.carried
+    );
+    if !tell(&notifier, &text).await {
+        return;
+    }
+    if let Err(error) = store.set_setting(TOLD, Some(found.file.clone())).await {
+        tracing::warn!(%error, "it may be told again that the store was damaged");
+    }
+}
 
-    /// Says it in the log and on the desktop. A desktop that shows nothing is no reason to stop.
-    async fn tell(&self, text: &str) {
-        tracing::error!("{text}");
-        if let Err(error) = self.notifier.alert(text.to_owned()).await {
-            tracing::warn!(%error, "the notification about the store was not shown");
-        }
+/// Says it in the log and on the desktop; whether it was shown there. A desktop that shows nothing is no reason to stop.
+async fn tell(notifier: &Notifier, text: &str) -> bool {
+    tracing::error!("{text}");
+    let shown = notifier.alert(text.to_owned()).await;
+    if let Err(error) = &shown {
+        tracing::warn!(%error, "the notification about the store was not shown");
     }
+    shown.is_ok()
 }
 
 fn damage(status: &StoreStatus) -> String {
     let why = status.detail.as_deref().unwrap_or("it cannot be read");
     format!("The message store is damaged ({why}). It is moved aside and rebuilt from the servers at the next start.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        Arrival, ConversationKey, Event, MessageKind, Order, Origin, PageRow, Query, Scope, ServerRef, Timestamp,
+    };
+    use crate::store::{Batch, Settings};
+    use crate::world::Entropy;
+
+    const T0: i64 = 1_700_000_000_000;
+
+    struct Scene {
+        store: Store,
+        account: AccountId,
+        keep: watch::Sender<Keep>,
+        stop: CancellationToken,
+        _asks: crate::notify::Asks,
+    }
+
+    impl Scene {
+        /// A store with ten messages, a minute apart, the last an hour ago, and the task beside it.
+        async fn start(keep: Retention) -> Self {
+            let clock = Clock::simulated(Timestamp(T0));
+            let store = Store::in_memory(Settings::default(), clock.clone(), Entropy::seeded(1)).unwrap();
+            let account = store.account("work", "hub", Some("me")).await.unwrap();
+            let events = (1..=10).map(|n| arrival(n, T0 - 3_600_000 - 60_000 * (10 - n))).collect();
+            store.apply(account, Batch { events, at: Timestamp(T0), ..Batch::default() }).await.unwrap();
+            let (keep, kept) = watch::channel(Keep { general: keep, ..Keep::default() });
+            let (notifier, asks) = Notifier::new();
+            let stop = CancellationToken::new();
+            let task = Upkeep {
+                store: store.clone(),
+                notifier,
+                clock,
+                keep: kept,
+                damaged: CancellationToken::new(),
+                shutdown: stop.clone(),
+            };
+            tokio::spawn(task.run());
+            Self { store, account, keep, stop, _asks: asks }
+        }
+
+        async fn left(&self) -> usize {
+            let query = Query { order: Order::Desc, ..Query::new(Scope::Account(self.account)) };
+            let page = self.store.page(query, None, 100).await.unwrap();
+            page.rows.iter().filter(|row| matches!(row, PageRow::Message(_))).count()
+        }
+    }
+
+    fn arrival(n: i64, at: i64) -> Event {
+        Event::Message(Box::new(Arrival {
+            conversation: ConversationKey::server("c1"),
+            sender: "bob".into(),
+            outgoing: false,
+            server: Some(ServerRef { id: format!("e1/c1/{n}"), order: u64::try_from(n).ok() }),
+            own_id: None,
+            sender_ref: None,
+            sent_at: Timestamp(at),
+            kind: MessageKind::Text,
+            text: format!("number {n}"),
+            reply_to: None,
+            mentions_me: false,
+            attachments: Vec::new(),
+            rev: 1,
+            edited_at: None,
+            retracted: false,
+            reactions: Vec::new(),
+            silent: false,
+            origin: Origin::Live,
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_too_old_goes_half_a_minute_after_the_start_and_then_within_an_hour() {
+        // Five are older than an hour and four and a half minutes.
+        let scene = Scene::start(Retention { age: Some(Duration::from_secs(3_870)), ..Retention::default() }).await;
+        sleep(FIRST - Duration::from_secs(1)).await;
+        assert_eq!(scene.left().await, 10, "other things are more urgent at the start");
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(scene.left().await, 5);
+        sleep(EVERY + Duration::from_secs(1)).await;
+        assert_eq!(scene.left().await, 0, "nobody asked");
+        scene.stop.cancel();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_a_reload_brings_holds_at_once() {
+        let scene = Scene::start(Retention::default()).await;
+        sleep(EVERY * 3).await;
+        assert_eq!(scene.left().await, 10, "without a limit all stay");
+        let general = Retention { count: Some(3), ..Retention::default() };
+        scene.keep.send_replace(Keep { general, ..Keep::default() });
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(scene.left().await, 3);
+        let account = Retention { count: Some(1), ..Retention::default() };
+        let accounts = BTreeMap::from([("work".to_owned(), account)]);
+        scene.keep.send_replace(Keep { accounts, ..Keep::default() });
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(scene.left().await, 1, "an account's own limit replaces the general one");
+        scene.stop.cancel();
+    }
 }

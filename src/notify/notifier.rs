@@ -113,7 +113,8 @@ impl Notifier {
         self.ask(Ask::Test).await?
     }
 
-    /// Tells the user something about wakeful itself, whatever the rules say: one notice that stays until dismissed.
+    /// Tells the user something about wakeful itself, whatever the rules say: one notice that stays until dismissed. Waits
+    /// until there is a notification server; whoever stops waiting takes it back.
     ///
     /// # Errors
     /// [`NotifyError::Desktop`] with what the server said.

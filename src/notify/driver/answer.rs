@@ -15,6 +15,8 @@ use std::sync::Arc;
 const HOUR_MS: i64 = 3_600_000;
 /// Longest reply taken from a notification, characters.
 const LONGEST_REPLY: usize = 16_384;
+/// Alerts that wait for a notification server; older ones are dropped.
+const ALERTS: usize = 8;
 /// Replies that wait for the disk.
 const UNSENT: usize = 64;
 
@@ -99,7 +101,10 @@ impl Driver {
             Ask::Why(message, to) => drop(to.send(self.decisions.about(message))),
             Ask::Choices(to) => drop(to.send(self.standing())),
             Ask::Choose(choice, to) => drop(to.send(self.choose(choice).await)),
-            Ask::Alert(text, to) => drop(to.send(self.alert(text).await.map_err(NotifyError::from))),
+            Ask::Alert(text, to) => {
+                self.alerts.push((text, to));
+                self.tell_alerts().await;
+            }
             Ask::Test(to) => {
                 let obstacles = self.rules.obstacles(self.clock.now());
                 let obstacles = obstacles.into_iter().map(|why| why.text().to_owned()).collect();
@@ -107,6 +112,20 @@ impl Driver {
                 let shown = self.test().await.map(|id| Tested { server, id, obstacles });
                 drop(to.send(shown.map_err(NotifyError::from)));
             }
+        }
+    }
+
+    /// Shows what wakeful has to say about itself, as soon as somebody can show it. Who no longer wants it told has left.
+    pub(super) async fn tell_alerts(&mut self) {
+        self.alerts.retain(|(_, to)| !to.is_closed());
+        let without_server = self.server.is_none() && !crate::mutant("alert-once");
+        if without_server {
+            let surplus = self.alerts.len().saturating_sub(ALERTS);
+            self.alerts.drain(..surplus);
+            return;
+        }
+        for (text, to) in std::mem::take(&mut self.alerts) {
+            drop(to.send(self.alert(text).await.map_err(NotifyError::from)));
         }
     }
 

@@ -42,10 +42,13 @@ impl Driver {
         if !self.records.is_empty() {
             return;
         }
-        for conversation in std::mem::take(&mut self.uncertain) {
-            if let Ok(number) = self.store.banners_dropped(conversation, Why::Counted.code()).await {
-                self.tell(Input::Counted(conversation, usize::try_from(number).unwrap_or(usize::MAX)));
-            }
+        let store = self.store.clone();
+        let ask = |conversation| {
+            let store = store.clone();
+            async move { store.banners_dropped(conversation, Why::Counted.code()).await }
+        };
+        for (conversation, number) in counts(&mut self.uncertain, ask).await {
+            self.tell(Input::Counted(conversation, number));
         }
     }
 
@@ -225,10 +228,51 @@ impl Driver {
     }
 }
 
+/// Asks for each; those whose answer failed stay uncertain, and are asked again.
+async fn counts<A: Future<Output = Result<u64, StoreError>>>(
+    uncertain: &mut BTreeSet<ConversationId>,
+    ask: impl Fn(ConversationId) -> A,
+) -> Vec<(ConversationId, usize)> {
+    let mut found = Vec::new();
+    for conversation in std::mem::take(uncertain) {
+        match ask(conversation).await {
+            Ok(number) => found.push((conversation, usize::try_from(number).unwrap_or(usize::MAX))),
+            Err(error) => {
+                tracing::warn!(%error, "what is only counted cannot be read; tried again shortly");
+                if !crate::mutant("recount-forgets") {
+                    uncertain.insert(conversation);
+                }
+            }
+        }
+    }
+    found
+}
+
 async fn messages(store: &Store, ids: Vec<MessageId>) -> Result<BTreeMap<MessageId, Message>, StoreError> {
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
     let messages = store.messages(ids).await?;
     Ok(messages.into_iter().map(|message| (message.id, message)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_conversation_whose_count_could_not_be_read_is_asked_for_again() {
+        let id = |n| ConversationId(uuid::Uuid::from_u128(n));
+        let mut uncertain = BTreeSet::from([id(1), id(2), id(3)]);
+        let broken = |conversation| async move {
+            if conversation == id(2) {
+                return Err(StoreError::Disk { intent: "reading".into(), cause: "an I/O error".into() });
+            }
+            Ok(7)
+        };
+        assert_eq!(counts(&mut uncertain, broken).await, [(id(1), 7), (id(3), 7)]);
+        assert_eq!(uncertain, BTreeSet::from([id(2)]));
+        assert_eq!(counts(&mut uncertain, |_| async { Ok(9) }).await, [(id(2), 9)]);
+        assert!(uncertain.is_empty());
+    }
 }

@@ -8,7 +8,7 @@ mod show;
 
 use super::decision::Decisions;
 use super::desktop::{Capabilities, Desktop, DesktopEvent};
-use super::notifier::Asks;
+use super::notifier::{Asks, NotifyError};
 use super::open::Target;
 use super::rules::{Input, Place, Rules};
 use super::settings::{Choices, Settings};
@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +59,8 @@ pub(super) struct Driver {
     records: Vec<(MessageId, BannerState)>,
     /// Where the number of messages that are only counted may have changed.
     uncertain: BTreeSet<ConversationId>,
+    /// What wakeful has to say about itself, until there is a server that shows it.
+    alerts: Vec<(String, oneshot::Sender<Result<(), NotifyError>>)>,
     /// What was typed into a notification and is not in the outbox yet.
     unsent: Vec<Draft>,
     told: VecDeque<(u32, Clicked)>,
@@ -100,6 +102,7 @@ impl Driver {
             places: BTreeMap::new(),
             records: Vec::new(),
             uncertain: BTreeSet::new(),
+            alerts: Vec::new(),
             unsent: Vec::new(),
             told: VecDeque::new(),
             token: None,
@@ -183,6 +186,7 @@ impl Driver {
                 tracing::info!(server = name, "notifications are shown by this server");
                 (self.capabilities, self.server, self.unread) = (capabilities, Some(name), None);
                 self.tell(Input::Up(server));
+                self.tell_alerts().await;
                 self.tell_unread().await;
             }
             DesktopEvent::Down { why } => {
