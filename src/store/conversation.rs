@@ -70,8 +70,12 @@ pub(super) fn by_key(tx: &Tx<'_>, key: i64) -> Result<Conv> {
 
 /// By its local id.
 pub(super) fn by_id(tx: &Tx<'_>, id: ConversationId) -> Result<Conv> {
-    tx.one(&format!("SELECT {COLUMNS} FROM conversation WHERE id = ?1"), [*id.0.as_bytes()], conv)?
-        .ok_or_else(|| StoreError::not_found(format!("conversation {id}")))
+    known(tx, id)?.ok_or_else(|| StoreError::not_found(format!("conversation {id}")))
+}
+
+/// By its local id, if there is one.
+pub(super) fn known(tx: &Tx<'_>, id: ConversationId) -> Result<Option<Conv>> {
+    tx.one(&format!("SELECT {COLUMNS} FROM conversation WHERE id = ?1"), [*id.0.as_bytes()], conv)
 }
 
 /// The conversation that a protocol means; made if it is new, completed or merged if it is known by halves.

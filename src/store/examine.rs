@@ -32,6 +32,16 @@ impl Viewer {
         std::fs::metadata(&self.path).map_or(0, |found| found.len())
     }
 
+    /// Bytes of the file in which nothing stands any more: new messages come there.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn spare(&self) -> Result<u64> {
+        let sql = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size";
+        let bytes: Option<i64> = one(&self.conn, sql, [], |row| row.get(0))?;
+        Ok(bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0))
+    }
+
     /// What is missing here, with its cause; at most 1,000.
     ///
     /// # Errors

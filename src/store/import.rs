@@ -66,13 +66,12 @@ fn account_of(tx: &Tx<'_>, name: &str) -> Result<AccountId> {
 /// The conversation of a line: known by its server's name, its peer or its id; else made under the id that it had.
 fn place_of(tx: &mut Tx<'_>, row: &ConversationRecord) -> Result<Conv> {
     let account = account_of(tx, &row.account)?;
-    if let Ok(found) = conversation::by_id(tx, row.id)
-        && found.account == account
-    {
+    let known = conversation::known(tx, row.id)?;
+    let taken = known.is_some();
+    if let Some(found) = known.filter(|found| found.account == account) {
         return Ok(found);
     }
     let key = ConversationKey { server: row.server.clone(), peer: row.peer.clone() };
-    let taken = tx.one("SELECT 1 FROM conversation WHERE id = ?1", [*row.id.0.as_bytes()], |_| Ok(()))?.is_some();
     if taken || conversation::exists(tx, account, &key)? {
         return conversation::of_key(tx, account, &key, Some(row.kind));
     }
@@ -168,8 +167,8 @@ fn put(tx: &mut Tx<'_>, account: AccountId, conv: &Conv, row: &MessageRecord, de
 
 fn conv_of(tx: &mut Tx<'_>, account: AccountId, row: &MessageRecord) -> Result<Conv> {
     let brief = &row.message.conversation;
-    match conversation::by_id(tx, brief.id) {
-        Ok(found) if found.account == account => Ok(found),
+    match conversation::known(tx, brief.id)? {
+        Some(found) if found.account == account => Ok(found),
         _ => {
             let key = ConversationKey { server: row.conversation_server.clone(), peer: brief.peer.clone() };
             if key.server.is_none() && key.peer.is_none() {

@@ -10,21 +10,28 @@ use std::path::Path;
 use tokio::sync::watch;
 
 impl Store {
-    /// Throws a few of the account's oldest messages away, if more are here than is to be kept. Go on with what
-    /// [`Swept::next`] says; begin with `None`.
+    /// The place below which the account's messages are more than is to be kept; `None`: all may stay. To find it what
+    /// stays is counted, so it is asked for once and then [`Store::retain`] goes there in steps.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn floor(&self, account: AccountId, keep: &Retention, now: Timestamp) -> Result<Option<Position>> {
+        let keep = keep.clone();
+        self.read(move |conn| retention::floor(conn, account, &keep, now)).await
+    }
+
+    /// Throws a few of the account's oldest messages below `floor` away. Go on with what [`Swept::next`] says; begin
+    /// with `None`.
     ///
     /// # Errors
     /// `Disk`: nothing of this step was done.
     pub async fn retain(
         &self,
         account: AccountId,
-        keep: &Retention,
+        floor: Position,
         from: Option<Position>,
         now: Timestamp,
     ) -> Result<Swept> {
-        let keep = keep.clone();
-        let floor = self.read(move |conn| retention::floor(conn, account, &keep, now)).await?;
-        let Some(floor) = floor else { return Ok(Swept { removed: 0, next: None }) };
         let from = from.unwrap_or(Position(i64::MIN));
         self.write(Some(now), move |tx| retention::step(tx, account, from, floor)).await
     }

@@ -99,8 +99,15 @@ fn room(dir: &Path) -> Check {
 }
 
 fn integrity(viewer: &Viewer, thorough: bool) -> Check {
-    match viewer.integrity(thorough) {
-        Ok(()) => Check::good("database", format!("sound, {} MiB read through", (viewer.size() >> 20).max(1))),
+    match viewer.integrity(thorough).and_then(|()| viewer.spare()) {
+        Ok(spare) => {
+            let spare = match spare >> 20 {
+                0 => String::new(),
+                spare => format!(", {spare} MiB of them empty and used for what comes"),
+            };
+            let size = (viewer.size() >> 20).max(1);
+            Check::good("database", format!("sound, {size} MiB read through{spare}"))
+        }
         Err(error) => unreadable(&error),
     }
 }

@@ -35,8 +35,10 @@ async fn full(n: u64) -> Fixture {
 
 async fn retain(f: &Fixture, keep: &Retention) -> usize {
     let (mut removed, mut from) = (0, None);
+    let floor = f.store.floor(f.account, keep, Timestamp(T0 + DAY)).await.unwrap();
+    let Some(floor) = floor else { return 0 };
     loop {
-        let step = f.store.retain(f.account, keep, from, Timestamp(T0 + DAY)).await.unwrap();
+        let step = f.store.retain(f.account, floor, from, Timestamp(T0 + DAY)).await.unwrap();
         removed += step.removed;
         from = step.next;
         if from.is_none() {
@@ -172,7 +174,8 @@ async fn a_hole_tells_that_its_server_was_asked_and_when_that_was_answered() {
 #[tokio::test]
 async fn a_long_history_goes_in_steps_and_a_page_of_an_account_shows_only_its_own_holes() {
     let f = full(450).await;
-    let first = f.store.retain(f.account, &newest(10), None, Timestamp(T0)).await.unwrap();
+    let floor = f.store.floor(f.account, &newest(10), Timestamp(T0)).await.unwrap().unwrap();
+    let first = f.store.retain(f.account, floor, None, Timestamp(T0)).await.unwrap();
     assert!(first.removed == 200 && first.next > Some(Position(0)));
     assert_eq!(retain(&f, &newest(10)).await, 240);
     let query = Query { order: Order::Desc, ..Query::new(Scope::All) };
