@@ -50,13 +50,14 @@ fn write(socket: PathBuf, peer: &'static str, seed: u64, stop: Arc<AtomicBool>) 
 }
 
 /// Waits until every text is there, or in vain, then counts: (lost, doubled, out of order). What came live stands beside
-/// a hole until that is filled, so that the newest alone says little.
+/// a hole until that is filled, so that the newest alone says little. Of what was said before a first login only the
+/// newest page comes by itself; the rest is a hole until somebody reads on, as here.
 fn judge(home: &Home, written: &[String]) -> (usize, usize, usize) {
     let places: BTreeMap<&str, usize> =
         written.iter().enumerate().map(|(place, text)| (text.as_str(), place)).collect();
     let end = std::time::Instant::now() + PATIENCE;
     loop {
-        let history = home.history("home");
+        let history = home.run(&["history", "--account", "home", "--fetch", "--json"]).json_lines();
         let order: Vec<usize> = texts(&history).iter().filter_map(|text| places.get(text).copied()).collect();
         let seen: BTreeSet<usize> = order.iter().copied().collect();
         let lost = written.len() - seen.len();
