@@ -188,7 +188,13 @@ pub(super) fn check(tx: &Tx<'_>, draft: &Draft, conv: Option<&Conv>) -> Result<(
     }
 }
 
-pub(super) fn insert(tx: &mut Tx<'_>, draft: &Draft, conv: Option<&Conv>, id: MessageId, maybe_sent: bool) -> Result<OutboxId> {
+pub(super) fn insert(
+    tx: &mut Tx<'_>,
+    draft: &Draft,
+    conv: Option<&Conv>,
+    id: MessageId,
+    maybe_sent: bool,
+) -> Result<OutboxId> {
     tx.run(
         "INSERT INTO outbox(account, conversation, message, kind, what, maybe_sent, written_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

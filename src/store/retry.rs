@@ -23,10 +23,11 @@ impl Store {
 /// `true`: it waits again; `false`: there is nothing to be done, since it waits already or the server has it.
 fn retry(tx: &mut Tx<'_>, id: MessageId) -> Result<bool> {
     let key = *id.0.as_bytes();
-    let row = tx.one("SELECT account, conversation, what, state, written_at FROM outbox WHERE message = ?1", [key], |row| {
-        let (account, conversation) = (AccountId(row.get(0)?), row.get::<_, Option<i64>>(1)?);
-        Ok((account, conversation, row.get::<_, String>(2)?, row.get::<_, i64>(3)?, Timestamp(row.get(4)?)))
-    })?;
+    let row =
+        tx.one("SELECT account, conversation, what, state, written_at FROM outbox WHERE message = ?1", [key], |row| {
+            let (account, conversation) = (AccountId(row.get(0)?), row.get::<_, Option<i64>>(1)?);
+            Ok((account, conversation, row.get::<_, String>(2)?, row.get::<_, i64>(3)?, Timestamp(row.get(4)?)))
+        })?;
     let Some((account, conversation, what, state, at)) = row else { return lost(tx, id) };
     match state {
         FAILED => {}
@@ -45,7 +46,8 @@ fn retry(tx: &mut Tx<'_>, id: MessageId) -> Result<bool> {
 
 /// The row is gone after its week, or never was one here, as with a message that was imported.
 fn lost(tx: &mut Tx<'_>, id: MessageId) -> Result<bool> {
-    let sql = "SELECT account, conversation, outgoing, state, text, attachments, reply_to, sent_at, retracted FROM message
+    let sql =
+        "SELECT account, conversation, outgoing, state, text, attachments, reply_to, sent_at, retracted FROM message
                WHERE id = ?1";
     let found = tx.one(sql, [*id.0.as_bytes()], |row| {
         let reply_to = row.get::<_, Option<[u8; 16]>>(6)?.map(super::tx::message_id);

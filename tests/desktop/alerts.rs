@@ -59,15 +59,17 @@ async fn a_full_disk_is_told_once_by_a_notification_and_what_comes_after_it_too(
     assert!(notify.body.contains("cannot be written") && notify.body.contains("Free some space"), "{}", notify.body);
     std::fs::remove_file(filler).unwrap();
     eventually("all has arrived", || (pair.alice.history("home").len() == 3).then_some(()));
-    monitor.wait("the messages' banner", |seen| {
-        let said = seen.iter().filter_map(|one| match one {
-            crate::monitor::Seen::Notify(notify) => Some(notify.summary.as_str()),
-            _ => None,
-        });
-        let said: Vec<_> = said.collect();
-        assert_eq!(said.iter().filter(|summary| **summary == "wakeful").count(), 1, "{said:?}");
-        said.contains(&"bob").then_some(())
-    }).await;
+    monitor
+        .wait("the messages' banner", |seen| {
+            let said = seen.iter().filter_map(|one| match one {
+                crate::monitor::Seen::Notify(notify) => Some(notify.summary.as_str()),
+                _ => None,
+            });
+            let said: Vec<_> = said.collect();
+            assert_eq!(said.iter().filter(|summary| **summary == "wakeful").count(), 1, "{said:?}");
+            said.contains(&"bob").then_some(())
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

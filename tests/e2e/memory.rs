@@ -17,7 +17,9 @@ fn peak(child: &Child) -> Option<u64> {
 fn write_export(path: &Path, count: u64) {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
     let mut line = |value: serde_json::Value| writeln!(file, "{value}").unwrap();
-    line(json!({"wakeful": {"format": 1, "id": format!("n{count}"), "version": "0", "at": "2026-01-01T00:00:00.000Z", "seq": 0}}));
+    line(
+        json!({"wakeful": {"format": 1, "id": format!("n{count}"), "version": "0", "at": "2026-01-01T00:00:00.000Z", "seq": 0}}),
+    );
     line(json!({"account": {"name": "home", "protocol": "hub"}}));
     for n in 0..count {
         let (id, position) = (format!("0197a0c2-0000-7000-8000-{n:012x}"), (1_767_225_600_000 + n) << 20);

@@ -118,7 +118,8 @@ impl Process {
         let Ok(tasks) = std::fs::read_dir(tasks) else { return "(no /proc)".into() };
         let tell = |task: std::fs::DirEntry| {
             let read = |name| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
-            let state = read("stat").rsplit(')').next().and_then(|rest| rest.split_whitespace().next().map(String::from));
+            let state =
+                read("stat").rsplit(')').next().and_then(|rest| rest.split_whitespace().next().map(String::from));
             let call = read("syscall").split_whitespace().next().map(String::from);
             format!("  thread {} {state:?} syscall {call:?}\n{}", read("comm").trim(), read("stack"))
         };

@@ -6,9 +6,9 @@ use super::{
     Conversations, Counted, CursorClose, CursorCount, CursorNext, CursorOpen, Done, Fault, FaultCode, Fetch, Hello,
     HoleList, HolesFound, Import, Imported, MarkRead, Members, MessageEdit, MessageGet, MessageReact, MessageRetract,
     Notification, NotifyChoices, NotifyDecisions, NotifyDnd, NotifyMute, NotifyQuiet, NotifyTest, OutboxCancel,
-    OutboxGet, OutboxInfo, OutboxList, OutboxRetry, OutboxRows, OutboxWait, PageAsk, Queued, Reconnect, Reload, Retried, RoomJoin, Send,
-    Shutdown, StatusAsk, StatusInfo, StatusSubscribe, Subscribe, Subscribed, Typing, Unread, UnreadCount, Unsubscribe,
-    Welcome, Why,
+    OutboxGet, OutboxInfo, OutboxList, OutboxRetry, OutboxRows, OutboxWait, PageAsk, Queued, Reconnect, Reload,
+    Retried, RoomJoin, Send, Shutdown, StatusAsk, StatusInfo, StatusSubscribe, Subscribe, Subscribed, Typing, Unread,
+    UnreadCount, Unsubscribe, Welcome, Why,
 };
 use crate::model::Message;
 use serde::{Serialize, de::DeserializeOwned};

@@ -18,8 +18,8 @@ pub use ask::{
     Accounts, AttentionSet, Contact, ContactVerb, ConversationAdd, ConversationCreate, ConversationGet,
     ConversationLeave, ConversationMembers, ConversationRemove, Conversations, Fetch, Hello, Hold, MarkRead,
     MessageEdit, MessageGet, MessageReact, MessageRetract, NotifyChoices, NotifyDecisions, NotifyDnd, NotifyMute,
-    NotifyQuiet, NotifyTest, OutboxCancel, OutboxGet, OutboxRetry, OutboxWait, Quiet, Reconnect, Reload, RoomJoin, Send, Shutdown,
-    Typing, Unread, Until, Why,
+    NotifyQuiet, NotifyTest, OutboxCancel, OutboxGet, OutboxRetry, OutboxWait, Quiet, Reconnect, Reload, RoomJoin,
+    Send, Shutdown, Typing, Unread, Until, Why,
 };
 pub use cursor::{
     Batch, ChangeNote, CursorClose, CursorCount, CursorNext, CursorOpen, Find, Holes, NoteKind, PageAsk, Row, Waiting,
