@@ -64,3 +64,45 @@ pub fn summary(statuses: &Statuses) -> String {
     });
     states.collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+    use crate::world::Entropy;
+    use std::os::unix::net::UnixDatagram;
+
+    const LIMIT: Duration = Duration::from_secs(900);
+
+    /// Feeds within this time, by the manager's count.
+    async fn fed_within(within: Duration, close_store: bool) -> usize {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let manager = UnixDatagram::bind(&path).unwrap();
+        manager.set_nonblocking(true).unwrap();
+        let readiness = Readiness::new(Some(path.as_os_str()), None).with_watchdog(LIMIT);
+        let clock = Clock::simulated(Timestamp(0));
+        let store = Store::in_memory(crate::store::Settings::default(), clock.clone(), Entropy::seeded(1)).unwrap();
+        if close_store {
+            store.close().await;
+        }
+        let statuses = watch::Sender::new(Statuses::new());
+        let watching = watch(&readiness, statuses.subscribe(), &store, &clock);
+        assert!(timeout(within, watching).await.is_err(), "it ends with the statuses only");
+        let mut buffer = [0; 64];
+        let words = std::iter::from_fn(|| manager.recv(&mut buffer).ok().map(|length| buffer[..length].to_vec()));
+        words.filter(|words| words.starts_with(b"WATCHDOG=1")).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_daemon_feeds_it_by_half_of_its_limit() {
+        assert_eq!(fed_within(LIMIT / 2 - Duration::from_secs(1), false).await, 0);
+        let fed = fed_within(4 * LIMIT, false).await;
+        assert!((7..=8).contains(&fed), "{fed}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_whose_store_does_not_answer_does_not_feed_it() {
+        assert_eq!(fed_within(4 * LIMIT, true).await, 0);
+    }
+}

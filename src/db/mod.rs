@@ -2,6 +2,7 @@
 //! Used by `store` and `hub`; it knows no table of either.
 //!
 //! - [`open()`] / [`open_memory`]: a writing connection with our pragmas, migrated; newer and damaged files are refused.
+//! - [`Memory`]: many databases in memory with the same schema.
 //! - [`Writer`]: one thread owns that connection. [`Writer::call`] queues a closure; all that is queued runs in one
 //!   transaction, each in a SAVEPOINT of its own, and is answered after the commit. A closure returns its value and
 //!   an announcement `A`, which the `announce` hook gets after the commit and before the answer.
@@ -13,6 +14,7 @@
 
 mod checkpointer;
 mod error;
+mod memory;
 mod open;
 mod reader;
 mod sums;
@@ -20,6 +22,7 @@ mod writer;
 
 pub use checkpointer::Checkpointer;
 pub use error::DbError;
+pub use memory::Memory;
 pub use open::{Settings, integrity, open, open_memory, open_reader};
 pub use reader::{Reader, shrink};
 pub use writer::{Disk, Fate, Writer};

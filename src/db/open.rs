@@ -112,7 +112,7 @@ fn turn(path: &Path) -> Result<Option<fs::File>, DbError> {
         .map_err(|error| DbError::Disk { intent: format!("locking {}", dir.display()), cause: error.to_string() })
 }
 
-fn set_up(
+pub(super) fn set_up(
     mut conn: Connection,
     path: Option<&Path>,
     settings: &Settings,

@@ -23,12 +23,8 @@ pub struct Identity {
 pub enum Ask {
     /// Whose token is this? (Only from clients that could not set the header.)
     Authenticate(Secret),
-    /// How can this device go on?
+    /// A device says hello: how can it go on?
     Resume {
-        /// The numbering its cursor belongs to.
-        epoch: Option<String>,
-        /// Its cursor.
-        cur: Option<u64>,
         /// The program, kept with the device.
         app: String,
     },

@@ -68,6 +68,12 @@ impl Readiness {
         Self { manager, pipe, watchdog }
     }
 
+    /// For tests: with a manager that wants to hear of us so often.
+    #[cfg(test)]
+    pub(crate) fn with_watchdog(self, watchdog: Duration) -> Self {
+        Self { watchdog: Some(watchdog), ..self }
+    }
+
     /// How often systemd wants to hear of us at the latest, if it does.
     #[must_use]
     pub fn watchdog(&self) -> Option<Duration> {

@@ -22,6 +22,10 @@ use tokio::sync::watch;
 /// Threads that read.
 const READERS: usize = 2;
 
+thread_local! {
+    static MEMORY: db::Memory = const { db::Memory::new() };
+}
+
 /// The store's handle.
 #[derive(Clone)]
 pub struct Store {
@@ -113,7 +117,7 @@ impl Store {
         writer: impl FnOnce(Connection, Box<dyn FnMut(Announcement) + Send>) -> Writer<Announcement>,
     ) -> Result<Self> {
         let options = settings.db();
-        let conn = db::open_memory(&options, &schema::migrations())?;
+        let conn = MEMORY.with(|memory| memory.open(&options, &schema::migrations()))?;
         let (feed, bells) = (watch::Sender::new(Seq(0)), Bells::default());
         let writer = writer(conn, Box::new(announcer(&feed, &bells)));
         let (health, room) = (Health::of_memory(), Room::unbounded());

@@ -353,24 +353,35 @@ pub(super) fn mark_read(tx: &mut Tx<'_>, id: ConversationId, upto: Option<Messag
             )?
             .unwrap_or((0, None)),
     };
+    // Only as far as what others said and is here: what they said before one's own words may still be on its way.
+    let theirs = newest_of_others(tx, &conv, position)?;
+    let (position, order) = match theirs {
+        Some((position, order, _)) if !crate::mutant("mark-past-own") => (position, order),
+        None if conv.unread_below == 0 => return Ok(()),
+        // Nothing of theirs is here; what the server alone counts is read with one's own words.
+        _ => (position, order),
+    };
     let moved = marks::advance(tx, &conv, Some(position), order)?;
     if !moved.any {
         return Ok(());
     }
     tx.run("UPDATE conversation SET unread = max(0, unread + ?2) WHERE key = ?1", (conv.key, moved.unread))?;
     tx.change(conv.account, FeedKind::Conversation, Some(conv.id), None)?;
-    tell_server(tx, &conv, position, at)
+    theirs.map_or(Ok(()), |(.., newest)| tell_server(tx, &conv, newest, at))
+}
+
+/// Place, number and id of the newest message of others that is not above `position`.
+fn newest_of_others(tx: &Tx<'_>, conv: &Conv, position: i64) -> Result<Option<(i64, Option<i64>, MessageId)>> {
+    tx.one(
+        "SELECT position, server_order, id FROM message WHERE conversation = ?1 AND position <= ?2 AND outgoing = 0
+         ORDER BY position DESC LIMIT 1",
+        (conv.key, position),
+        |row| Ok((row.get(0)?, row.get(1)?, message_id(row.get(2)?))),
+    )
 }
 
 /// One waiting row a conversation; the highest wins.
-fn tell_server(tx: &mut Tx<'_>, conv: &Conv, position: i64, at: Timestamp) -> Result<()> {
-    let newest = tx.one(
-        "SELECT id FROM message WHERE conversation = ?1 AND position <= ?2 AND outgoing = 0
-         ORDER BY position DESC LIMIT 1",
-        (conv.key, position),
-        |row| row.get(0).map(message_id),
-    )?;
-    let Some(newest) = newest else { return Ok(()) };
+fn tell_server(tx: &mut Tx<'_>, conv: &Conv, newest: MessageId, at: Timestamp) -> Result<()> {
     let upto = CommandTarget { id: newest, server: None, sender_ref: None, sender: String::new() };
     let what = CommandKind::Mark { upto };
     let replaced = tx.run(

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod connection;
 mod history;
 mod journey;
 mod keeping;

@@ -28,6 +28,7 @@ for package in json.load(sys.stdin)["packages"]:
 budget() {
   case $1 in
   lint | build) echo 420 ;;
+  mac) echo 240 ;;
   unit | xmpp) echo 300 ;;
   sim) echo 240 ;;
   network | store) echo 180 ;;

@@ -1,7 +1,7 @@
 //! Each way in which a network fails: it is noticed in time, told truthfully, and afterwards nothing is missing.
 
 use crate::net::{Fault, Lossy, Net};
-use crate::scene::{Account, SLACK, Scene, notice_limit, probe, probe_timeout};
+use crate::scene::{Account, SLACK, Scene, notice_limit};
 use crate::support::skip;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -200,21 +200,4 @@ fn on_prosody_vanishing_packets_and_resets_are_noticed_and_nothing_is_missing_af
 fn on_prosody_a_server_that_is_killed_frozen_and_restarted_loses_nothing() {
     let Some(mut scene) = prosody() else { return };
     survives_the_servers_trouble(&mut scene);
-}
-
-#[test]
-fn a_sleeping_machine_finds_the_messages_it_missed_when_it_wakes() {
-    let Some(net) = wire() else { return };
-    let mut scene = Scene::new(net);
-    scene.online();
-    scene.daemon.process.signal(Signal::STOP);
-    scene.ben_says("while asleep");
-    std::thread::sleep(probe() * 2 + probe_timeout());
-    scene.daemon.process.signal(Signal::CONT);
-    let woke = Instant::now();
-    scene.anna_hears(&["while asleep"]);
-    println!("FIGURE wake back_ms={}", woke.elapsed().as_millis());
-    assert!(woke.elapsed() <= Duration::from_secs(6));
-    assert_eq!(scene.anna_has(), ["while asleep"]);
-    scene.truth.held();
 }

@@ -11,6 +11,7 @@ mod scene;
 #[path = "../support/mod.rs"]
 mod support;
 mod truth;
+mod wake;
 
 use net::{Fault, Lossy, Net};
 

@@ -52,7 +52,7 @@ pub(crate) struct Scene {
     pub(crate) daemon: Daemon,
     pub(crate) truth: Truth,
     data: tempfile::TempDir,
-    port: u16,
+    pub(crate) port: u16,
     _ben: Daemon,
     pub(crate) net: Net,
 }
@@ -147,6 +147,29 @@ impl Scene {
     /// Ben writes to anna; the hub has it when this returns.
     pub(crate) fn ben_says(&self, text: &str) {
         self.ben.run(&["send", "ben", &self.full("anna"), text, "--wait", "sent"]).ok();
+    }
+
+    /// Ben writes to somebody; the hub has it when this returns.
+    pub(crate) fn ben_tells(&self, whom: &str, text: &str) {
+        self.ben.run(&["send", "ben", whom, text, "--wait", "sent"]).ok();
+    }
+
+    /// So many further accounts of anna's, which her daemon runs from now on: users of the same hub, by these names.
+    pub(crate) fn more_accounts(&self, count: usize) -> Vec<String> {
+        let url = format!("ws://{}:{}", self.net.server.ip, self.port);
+        let add = |nth| {
+            let name = format!("other{nth}");
+            self.add_account(&name, &url, &token(self.data.path(), &name));
+            name
+        };
+        (0..count).map(add).collect()
+    }
+
+    /// One more account of anna's, which her daemon runs from now on.
+    pub(crate) fn add_account(&self, name: &str, url: &str, token: &str) -> String {
+        let words = ["account", "add", name, "hub", url, "--secret-file", "-", "--no-verify", "--insecure"];
+        self.anna.run_with_input(&words, token).ok();
+        name.to_owned()
     }
 
     /// Anna writes to ben; it is in her outbox when this returns.

@@ -6,8 +6,9 @@
 //! without its hole, or anything out of order, and nothing counts as delivered that is not there; in the end everybody
 //! has everything once, in order and in its newest form, and counts unread as the hub does (`oracle`).
 //!
-//! `WAKEFUL_SIM_SEEDS=N` and `WAKEFUL_SIM_FIRST=N` choose seeds; `tests/suites/sim` and `tests/long/sim N` do. A seed
-//! that fails is played again with ever fewer steps and evils; the shortest story that still fails is printed.
+//! `WAKEFUL_SIM_SEEDS=N` and `WAKEFUL_SIM_FIRST=N` choose seeds; `tests/suites/sim` and `tests/long/sim N` do. After
+//! `WAKEFUL_SIM_SECONDS` no further one is begun, and the figure says how many were played. A seed that fails is played
+//! again with ever fewer steps and evils; the shortest story that still fails is printed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 #![allow(missing_docs, unreachable_pub, reason = "nobody imports a test")]
 
@@ -68,20 +69,23 @@ fn shorten(mut story: Story) -> Story {
 fn whatever_happens_every_message_is_everywhere_once_and_in_order() {
     let (first, seeds) = (number("WAKEFUL_SIM_FIRST", 1), number("WAKEFUL_SIM_SEEDS", 300));
     let threads = number("WAKEFUL_SIM_THREADS", std::thread::available_parallelism().map_or(1, |n| n.get() as u64));
-    let (next, longest, events) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
+    let patience = number("WAKEFUL_SIM_SECONDS", u64::MAX);
+    let (next, longest, events, played) =
+        (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let failed: Mutex<Option<(u64, String)>> = Mutex::default();
     #[allow(clippy::disallowed_methods, reason = "how fast the simulation itself is")]
     let begin = std::time::Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while failed.lock().unwrap().is_none() {
+                while failed.lock().unwrap().is_none() && begin.elapsed().as_secs() < patience {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= first + seeds {
                         return;
                     }
                     let outcome = play(&Story::drawn(seed), false);
                     events.fetch_add(outcome.events, Ordering::Relaxed);
+                    played.fetch_add(1, Ordering::Relaxed);
                     match outcome.result {
                         Ok(ms) => drop(longest.fetch_max(ms, Ordering::Relaxed)),
                         Err(why) => drop(failed.lock().unwrap().get_or_insert((seed, why))),
@@ -99,10 +103,11 @@ fn whatever_happens_every_message_is_everywhere_once_and_in_order() {
         panic!("seed {seed}: {why}\nshortest story: {short:#?}\ntrace:\n{}", again.trace.join("\n"));
     }
     let (events, took) = (events.into_inner(), begin.elapsed().as_secs_f64().max(0.001));
+    let played = played.into_inner();
     println!(
-        "FIGURE sim seeds={seeds} events={events} seconds={took:.1} seeds_a_second={:.1} events_a_second={:.0} \
-         longest_to_agreement_ms={}",
-        seeds as f64 / took,
+        "FIGURE sim seeds={played} events={events} seconds={took:.1} seeds_a_second={:.1} events_a_second={:.0} \
+         longest_to_agreement_ms={} asked_for={seeds}",
+        played as f64 / took,
         events as f64 / took,
         longest.into_inner()
     );

@@ -139,12 +139,10 @@ fn whole(shown: Option<Shown>, record: &[Told], conv: &ConvObj, me: &str) -> Res
             return Err(format!("{} is {:?} although the hub has it", told.seq, message.state));
         }
     }
-    // What was taken back before it was read counts here and not at the hub. What others had said before one's own last
-    // words, and what came only after these were read, counts as read here and not at the hub.
+    // What was taken back before it was read counts here and not at the hub.
     let read = conv.read.unwrap_or_default();
-    let own = record.iter().rev().find(|told| told.from == me).map_or(0, |told| told.seq);
     let theirs = || record.iter().filter(|told| told.from != me);
-    let least = theirs().filter(|told| told.seq > read.max(own) && told.text.is_some()).count() as u64;
+    let least = theirs().filter(|told| told.seq > read && told.text.is_some()).count() as u64;
     let most = theirs().filter(|told| told.seq > read).count() as u64;
     if !(least..=most).contains(&shown.unread) {
         return Err(format!("{} unread of {least} to {most}, the hub counts {:?}", shown.unread, conv.unread));

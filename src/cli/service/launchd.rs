@@ -1,4 +1,4 @@
-//! An agent of launchd. Its plist is linted on Linux; the code was neither compiled nor run on macOS yet.
+//! An agent of launchd. Its plist is linted on Linux; the code is type-checked for macOS (`tests/suites/mac`) and was never run.
 
 use super::command;
 use anyhow::Context as _;

@@ -28,9 +28,10 @@ impl Flow {
         self.head
     }
 
-    /// Everything up to `cur` is at the client.
+    /// The client goes on from `cur`. Receipts for what came with it are owed until it acknowledges that.
     pub(super) fn start(&mut self, cur: u64) {
         (self.acked, self.sent) = (cur, cur);
+        self.owed = Some((cur, cur));
         self.head = self.head.max(cur);
     }
 
@@ -52,13 +53,13 @@ impl Flow {
         true
     }
 
-    /// Messages of others were acknowledged, whose senders wait for a receipt. Tells it once.
-    pub(super) fn take_owed(&mut self) -> bool {
+    /// Messages of others were acknowledged with `cur`, whose senders wait for a receipt. Tells it once.
+    pub(super) fn take_owed(&mut self, cur: u64) -> bool {
         let Some((first, last)) = self.owed else { return false };
-        if first > self.acked {
+        if first > cur {
             return false;
         }
-        self.owed = (last > self.acked).then_some((last, last));
+        self.owed = (last > cur).then_some((last, last));
         true
     }
 

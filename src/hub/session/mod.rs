@@ -298,7 +298,7 @@ impl Session {
             return;
         }
         match self.flow.ack(cur, resync) {
-            true if self.flow.take_owed() => self.ask(Ask::Ack { cur }),
+            true if self.flow.take_owed(cur) => self.ask(Ask::Ack { cur }),
             true => {}
             false if resync => self.close(code::BEHIND),
             false => {}

@@ -12,7 +12,7 @@ impl Session {
     pub(super) fn resume(&mut self, who: Identity, hello: Box<Hello>) {
         self.who = Some(who.clone());
         self.out.push_back(Output::Joined(who));
-        self.ask(Ask::Resume { epoch: hello.epoch.clone(), cur: hello.cur, app: hello.app.clone() });
+        self.ask(Ask::Resume { app: hello.app.clone() });
         self.phase = Phase::Resuming(hello);
     }
 

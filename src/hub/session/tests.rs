@@ -83,7 +83,7 @@ fn fetch(after: u64, limit: u64) -> Output {
 fn the_seat_at_the_bus_is_taken_before_the_store_is_asked_where_to_go_on() {
     let mut scene = Scene::opened();
     let outputs = scene.frame(json!({"t": "hello", "app": "t/1", "epoch": "e", "cur": 4}));
-    let resume = Ask::Resume { epoch: Some("e".into()), cur: Some(4), app: "t/1".into() };
+    let resume = Ask::Resume { app: "t/1".into() };
     assert_eq!(outputs, [Output::Joined(alice()), Output::Ask(resume)]);
     let outputs = scene.answer(Answer::Resume { epoch: "e".into(), head: 6, floor: 2 });
     let ServerFrame::Welcome(welcome) = &sent(&outputs)[0] else { panic!("{outputs:?}") };
@@ -175,6 +175,14 @@ fn receipts_are_asked_for_once_and_only_where_messages_of_others_were_acknowledg
     let own = vec![r#"{"k":"dlvd","conv":"c","by":"b","seq":1}"#.to_owned()];
     scene.answer(Answer::Batch { after: 4, cur: 6, events: own, foreign: false });
     assert!(scene.frame(json!({"t": "ack", "cur": 6})).is_empty());
+}
+
+#[test]
+fn receipts_for_what_came_with_a_hello_or_a_snapshot_wait_for_its_acknowledgement() {
+    let mut scene = Scene::live(7, 256);
+    assert!(scene.frame(json!({"t": "ack", "cur": 3})).is_empty(), "an older cursor is none");
+    assert_eq!(scene.frame(json!({"t": "ack", "cur": 7})), [Output::Ask(Ask::Ack { cur: 7 })]);
+    assert!(scene.frame(json!({"t": "ack", "cur": 7})).is_empty());
 }
 
 #[test]

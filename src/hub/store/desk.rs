@@ -47,7 +47,7 @@ pub(crate) fn carry_out(
     let mut desk = Desk::new(conn, fixed, who, at.ms());
     let answer = match ask {
         Ask::Authenticate(token) => Answer::Identity(desk.authenticate(token.expose())?),
-        Ask::Resume { epoch, cur, app } => desk.resume(epoch.as_deref(), *cur, app)?,
+        Ask::Resume { app } => desk.resume(app)?,
         Ask::Fetch { after, limit } => desk.fetch(*after, *limit)?,
         Ask::Head { ping } => desk.head(*ping)?,
         Ask::Ack { cur } => desk.ack(*cur).map(|()| Answer::Nothing)?,

@@ -34,6 +34,10 @@ use std::sync::Arc;
 
 const STEPS: [M<'static>; 1] = [M::up(include_str!("schema.sql"))];
 
+thread_local! {
+    static MEMORY: db::Memory = const { db::Memory::new() };
+}
+
 /// How the store keeps things.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -116,7 +120,7 @@ impl Store {
         entropy: Entropy,
         announce: impl FnMut(Vec<Hint>) + Send + 'static,
     ) -> Result<Self, DbError> {
-        let conn = db::open_memory(&db::Settings::default(), &Migrations::from_slice(&STEPS))?;
+        let conn = MEMORY.with(|memory| memory.open(&db::Settings::default(), &Migrations::from_slice(&STEPS)))?;
         let fixed = Arc::new(Fixed::read(&conn, settings, entropy)?);
         Ok(Self { writer: Writer::inline(conn, announce), reader: None, checkpointer: None, fixed })
     }

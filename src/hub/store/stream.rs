@@ -12,21 +12,13 @@ const BATCH_BYTES: usize = 256 * 1024;
 const PRUNE_ROWS: i64 = 5_000;
 
 impl Desk<'_> {
-    pub(super) fn resume(&mut self, epoch: Option<&str>, cur: Option<u64>, app: &str) -> Result<Answer, Stop> {
+    pub(super) fn resume(&mut self, app: &str) -> Result<Answer, Stop> {
         let (head, floor) = self.bounds()?;
-        let mut acked_to = 0;
-        if let (true, Some(cur)) = (epoch == Some(self.fixed.epoch.as_str()), cur)
-            && cur <= head
-        {
-            self.ack(cur)?;
-            acked_to = stored(cur);
-        }
-        // After a snapshot or a new epoch the old mark means nothing.
+        // A number beyond the head is of another epoch. A hello gives nobody a receipt: a cursor may stand where what a
+        // snapshot left out is still being fetched. The first ack does.
         self.conn
-            .prepare_cached(
-                "UPDATE device SET last_seen = ?2, app = ?3, acked = max(?4, min(acked, ?5)) WHERE id = ?1",
-            )?
-            .execute(params![self.who.device, self.at, app, acked_to, stored(head)])?;
+            .prepare_cached("UPDATE device SET last_seen = ?2, app = ?3, acked = min(acked, ?4) WHERE id = ?1")?
+            .execute(params![self.who.device, self.at, app, stored(head)])?;
         Ok(Answer::Resume { epoch: self.fixed.epoch.clone(), head, floor })
     }
 

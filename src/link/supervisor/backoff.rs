@@ -46,7 +46,8 @@ impl Backoff {
     pub(super) fn window(&self, now: Instant, battery: bool, settings: &Settings) -> Duration {
         let steps = i32::try_from(self.failures.saturating_sub(1).min(40)).unwrap_or(40);
         let grown = settings.backoff_first.as_secs_f64() * GROWTH.powi(steps);
-        Duration::from_secs_f64(grown.min(self.cap(now, battery, settings).as_secs_f64()))
+        let cap = if crate::mutant("backoff-uncapped") { 1e5 } else { self.cap(now, battery, settings).as_secs_f64() };
+        Duration::from_secs_f64(grown.min(cap))
     }
 
     fn cap(&self, now: Instant, battery: bool, settings: &Settings) -> Duration {

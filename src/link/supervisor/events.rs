@@ -223,7 +223,8 @@ impl Supervisor {
         let interval = self.probe_interval();
         let Some(live) = &self.live else { return };
         let Some(health) = &live.health else {
-            if now >= live.opened_at + self.settings.login_timeout && self.stalled.is_none() {
+            let late = now >= live.opened_at + self.settings.login_timeout && !crate::mutant("login-endless");
+            if late && self.stalled.is_none() {
                 let reason = Reason::Timeout { step: "login".into() };
                 self.handle(now, Input::Disconnect(Verdict::Retry, reason));
             }

@@ -1,4 +1,4 @@
-//! The login keychain of macOS, through keyring-core. Neither compiled nor run there yet.
+//! The login keychain of macOS, through keyring-core. Type-checked there (`tests/suites/mac`), never run.
 
 use super::SecretError;
 use crate::model::Secret;

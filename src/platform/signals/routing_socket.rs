@@ -1,5 +1,5 @@
 //! macOS: the routing socket (route(4)) rings on any change; what changed is found by asking which of our own
-//! addresses a packet would leave from. Neither compiled nor run there yet.
+//! addresses a packet would leave from. Type-checked (`tests/suites/mac`), never run.
 //!
 //! Interfaces come back after sleep, so this bell is also the reason to compare the clocks there.
 

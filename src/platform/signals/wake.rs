@@ -15,8 +15,10 @@ pub(super) enum Nudge {
     /// Something happened that also happens after sleep.
     Look,
     /// The machine is about to sleep.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only logind says so"))]
     Asleep,
     /// The machine says that it woke up.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only logind says so"))]
     Awake,
 }
 

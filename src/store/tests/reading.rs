@@ -70,6 +70,19 @@ async fn old_history_is_no_news_until_a_mark_says_what_was_read() {
 }
 
 #[tokio::test]
+async fn what_others_had_said_before_ones_own_words_and_comes_after_the_reading_is_unread() {
+    let f = Fixture::new().await;
+    f.apply(vec![came("c1", 1, "1"), ours(3)]).await;
+    let conversation = f.conversation("c1").await;
+    f.store.mark_read(conversation, None, Timestamp(T0)).await.unwrap();
+    assert_eq!(f.unread("c1").await, 0);
+    f.apply(vec![came("c1", 2, "2")]).await;
+    assert_eq!(f.unread("c1").await, 1);
+    f.store.mark_read(conversation, None, Timestamp(T0)).await.unwrap();
+    assert_eq!(f.unread("c1").await, 0);
+}
+
+#[tokio::test]
 async fn what_the_server_counts_below_our_history_is_counted_until_it_is_here_or_read() {
     let f = Fixture::new().await;
     let news = ConversationUpdate {

@@ -141,8 +141,9 @@ impl Hub {
         let hi = msgs.last().map_or(mark.seq, |msg| msg.seq);
         let done = !more || msgs.is_empty() || hi + 1 >= gap;
         let before = done.then(|| gap.to_string());
-        let after = (mark.seq > 0).then(|| mark.seq.to_string());
-        self.page(&conv, msgs, Origin::CatchUp, after, before, mark.seq == 0);
+        let at_start = mark.seq < ok.floor.unwrap_or(1).max(1);
+        let after = (!at_start).then(|| mark.seq.to_string());
+        self.page(&conv, msgs, Origin::CatchUp, after, before, at_start);
         self.ledger.mark(&conv).filled(hi, done);
         if !done {
             self.fill(conv);

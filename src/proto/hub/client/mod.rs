@@ -58,6 +58,8 @@ pub struct Hub {
     caught_up: bool,
     /// Where the last acknowledgement stands.
     acked: u64,
+    /// Nothing was acknowledged on this connection; a hello alone gives nobody a receipt.
+    owes: bool,
     probe: Option<u64>,
     heard_ev: bool,
     repair: Option<Repair>,
@@ -88,6 +90,7 @@ impl Hub {
             head: 0,
             caught_up: false,
             acked: 0,
+            owes: false,
             probe: None,
             heard_ev: false,
             repair: None,
@@ -145,6 +148,14 @@ impl Hub {
         self.check_caught_up();
     }
 
+    /// What is on disk and may be acknowledged. While messages below the cursor are still being fetched it is nothing:
+    /// their senders would read that they have arrived.
+    fn acknowledgeable(&self) -> Option<u64> {
+        let fetching = self.desk.any(|open| matches!(open, Request::Fill { .. })) || !self.ledger.is_idle();
+        let held = fetching && self.ledger.lacks() && !crate::mutant("hub-ack-over-gap");
+        self.ledger.durable().filter(|_| !held)
+    }
+
     /// Everything missed is here: the stream has reached where it stood at welcome, and no gap is being filled.
     fn check_caught_up(&mut self) {
         let reached = self.ledger.cursor().is_some_and(|cursor| cursor.cur >= self.head);
@@ -157,9 +168,9 @@ impl Hub {
 
     /// Tells the hub how far everything is on disk.
     fn acknowledge(&mut self) {
-        let Some(cur) = self.ledger.durable().filter(|cur| *cur > self.acked) else { return };
+        let Some(cur) = self.acknowledgeable().filter(|cur| *cur > self.acked || self.owes) else { return };
         if matches!(self.phase, Phase::Live) {
-            self.acked = cur;
+            (self.acked, self.owes) = (cur, false);
             self.transmit(&client::Ack { cur, resync: None });
         }
     }
@@ -192,7 +203,7 @@ impl Hub {
         self.probe = None;
         self.repair = None;
         self.caught_up = false;
-        self.acked = 0;
+        (self.acked, self.owes) = (0, false);
     }
 
     fn on_frame(&mut self, now: Instant, frame: Frame) {
@@ -261,7 +272,7 @@ impl Hub {
     fn on_probe(&mut self, number: u64) {
         self.probe = Some(number);
         self.heard_ev = false;
-        let cur = self.ledger.durable().filter(|_| matches!(self.phase, Phase::Live));
+        let cur = self.acknowledgeable().filter(|_| matches!(self.phase, Phase::Live));
         self.acked = self.acked.max(cur.unwrap_or_default());
         self.transmit(&client::Ping { n: number, cur });
     }

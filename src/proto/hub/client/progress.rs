@@ -151,9 +151,18 @@ impl Ledger {
     /// The cursor up to which everything is on disk: what may be acknowledged. Where nothing was told since the last
     /// commit, a cursor that moved alone counts: there is nothing that could be lost.
     pub(super) fn durable(&self) -> Option<u64> {
-        let idle = self.cuts.is_empty() && !self.facts;
-        let progress = if idle || crate::mutant("hub-ack-early") { &self.now } else { &self.committed };
+        let progress = if self.is_idle() || crate::mutant("hub-ack-early") { &self.now } else { &self.committed };
         progress.cursor.as_ref().map(|cursor| cursor.cur)
+    }
+
+    /// Everything that was told is on disk.
+    pub(super) fn is_idle(&self) -> bool {
+        self.cuts.is_empty() && !self.facts
+    }
+
+    /// On disk are newer messages than some that are missing.
+    pub(super) fn lacks(&self) -> bool {
+        self.committed.marks.values().any(|mark| mark.gap.is_some())
     }
 
     /// Ends a batch: the rows that changed with it.

@@ -38,6 +38,8 @@ impl Hub {
                 self.phase = Phase::Live;
                 self.ready();
                 self.live();
+                self.owes = true;
+                self.acknowledge();
             }
             Resume::Ok => {
                 let detail = "resumed a cursor that was never given".to_owned();
@@ -89,14 +91,19 @@ impl Hub {
         last.sort_by_key(|msg| msg.seq);
         let read = conv.read.unwrap_or_default();
         let above = last.iter().filter(|msg| msg.seq > read && msg.from != self.me.user).count() as u64;
-        let below = conv.unread.map(|unread| unread.saturating_sub(above)).filter(|_| known.is_none());
+        let floor = conv.joined.unwrap_or(1).max(1);
+        // It began while we were away: all of it was missed, and is fetched like any other gap.
+        let began = known.is_none() && !fresh && !crate::mutant("hub-began-unfetched");
+        let below = conv.unread.map(|unread| unread.saturating_sub(above)).filter(|_| known.is_none() && !began);
         self.fact(facts::conversation(&conv, below));
         self.own_read(&conv);
-        let floor = conv.joined.unwrap_or(1);
         if let (Some(lo), Some(hi)) = (last.first(), last.last()) {
             let (lo, hi) = ((lo.seq, lo.ts), (hi.seq, hi.ts));
             let mark = self.ledger.mark(&conv.conv);
-            extend(mark, known.as_ref(), lo.0, hi.0);
+            if began {
+                mark.seq = floor - 1;
+            }
+            extend(mark, known.is_some() || began, lo.0, hi.0);
             for msg in last {
                 let origin = match &known {
                     Some(mark) if msg.seq <= mark.seq => continue,
@@ -266,7 +273,7 @@ impl Hub {
 
     /// An ack may name only what is on disk, so the repair waits for a commit under way.
     pub(super) fn ask_again(&mut self) {
-        let durable = self.ledger.durable();
+        let durable = self.acknowledgeable();
         if durable != self.ledger.cursor().map(|cursor| cursor.cur) {
             return;
         }
@@ -285,8 +292,8 @@ fn millis(ms: u64) -> Option<Duration> {
 }
 
 /// Joins the newest page to what was known: a gap opens where they do not touch.
-fn extend(mark: &mut Mark, known: Option<&Mark>, lo: u64, hi: u64) {
-    if known.is_some() && lo > mark.top.max(mark.seq) + 1 {
+fn extend(mark: &mut Mark, known: bool, lo: u64, hi: u64) {
+    if known && lo > mark.top.max(mark.seq) + 1 {
         mark.gap = Some(lo);
     }
     mark.top = mark.top.max(hi);

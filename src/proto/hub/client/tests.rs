@@ -1,5 +1,7 @@
 //! Recorded frames and what must come of them.
 
+mod gaps;
+
 use super::{Hub, Settings};
 use crate::machine::Machine;
 use crate::model::{
@@ -208,43 +210,6 @@ fn what_was_not_committed_is_forgotten_with_the_connection() {
     play.tell(Input::Closed(None));
     assert_eq!(play.tell(Input::Committed(BatchId(90))), [] as [Value; 0]);
     assert_eq!(play.tell(Input::Opened { at: Timestamp(0) })[0]["cur"], 10);
-}
-
-#[test]
-fn after_a_long_outage_the_gap_is_filled_before_it_calls_itself_caught_up() {
-    let mut play = Play::live();
-    play.hear(ev(10, 12, json!([msg("c", 1, "bob"), msg("c", 2, "bob")])));
-    play.commit();
-    play.tell(Input::Closed(None));
-    play.take_events();
-    play.tell(Input::Opened { at: Timestamp(0) });
-    play.hear(welcome(json!({"resume": "snap", "reason": "too_old", "head": 90})));
-    let last: Vec<_> = (8..=9).map(|seq| msg("c", seq, "bob")).collect();
-    let conv = json!({"conv": "c", "kind": "direct", "peer": "bob", "seq": 9, "rev": 12, "read": 0, "unread": 9, "last": last});
-    let snap = json!({"t": "snap", "part": 1, "more": false, "epoch": "e1", "cur": 90, "convs": [conv], "users": []});
-    let out = play.hear(snap);
-    assert_eq!(out[0], json!({"t": "hist", "id": 1, "conv": "c", "after": 2, "order": "asc", "limit": 3}));
-    assert_eq!(out[1], json!({"t": "changes", "id": 2, "conv": "c", "since": 2, "limit": 3}));
-    assert_eq!(play.messages(), [(8, Origin::CatchUp), (9, Origin::CatchUp)]);
-    play.hear(ev(90, 91, json!([msg("c", 10, "bob")])));
-    play.commit();
-    let mark: Value = serde_json::from_slice(&play.rows["conv:c"]).unwrap();
-    assert_eq!((&mark["seq"], &mark["gap"], &mark["top"]), (&json!(2), &json!(8), &json!(10)));
-    let page: Vec<_> = (3..=5).map(|seq| msg("c", seq, "bob")).collect();
-    let out = play.hear(json!({"t": "ok", "re": 1, "msgs": page, "more": true, "cursor": "x"}));
-    assert_eq!(out[0]["after"], 5);
-    let mut edited = msg("c", 1, "bob");
-    edited["edited"] = json!(5000);
-    edited["rev"] = json!(11);
-    play.hear(json!({"t": "ok", "re": 2, "msgs": [edited], "more": false, "since": 12}));
-    assert!(play.events.iter().any(|event| matches!(event, Event::Change(change) if change.rev == 11)));
-    assert!(!play.events.contains(&Event::CaughtUp));
-    let page: Vec<_> = (6..=8).map(|seq| msg("c", seq, "bob")).collect();
-    play.hear(json!({"t": "ok", "re": 3, "msgs": page, "more": true, "cursor": "x"}));
-    assert!(play.events.contains(&Event::CaughtUp));
-    play.commit();
-    let mark: Value = serde_json::from_slice(&play.rows["conv:c"]).unwrap();
-    assert_eq!((&mark["seq"], mark.get("gap")), (&json!(10), None));
 }
 
 #[test]

@@ -1,0 +1,112 @@
+//! What a snapshot leaves out: it is fetched, and until it is here nothing is acknowledged.
+
+use super::*;
+
+#[test]
+fn after_a_long_outage_the_gap_is_filled_before_it_calls_itself_caught_up() {
+    let mut play = Play::live();
+    play.hear(ev(10, 12, json!([msg("c", 1, "bob"), msg("c", 2, "bob")])));
+    play.commit();
+    play.tell(Input::Closed(None));
+    play.take_events();
+    play.tell(Input::Opened { at: Timestamp(0) });
+    play.hear(welcome(json!({"resume": "snap", "reason": "too_old", "head": 90})));
+    let last: Vec<_> = (8..=9).map(|seq| msg("c", seq, "bob")).collect();
+    let conv = json!({"conv": "c", "kind": "direct", "peer": "bob", "seq": 9, "rev": 12, "read": 0, "unread": 9, "last": last});
+    let snap = json!({"t": "snap", "part": 1, "more": false, "epoch": "e1", "cur": 90, "convs": [conv], "users": []});
+    let out = play.hear(snap);
+    assert_eq!(out[0], json!({"t": "hist", "id": 1, "conv": "c", "after": 2, "order": "asc", "limit": 3}));
+    assert_eq!(out[1], json!({"t": "changes", "id": 2, "conv": "c", "since": 2, "limit": 3}));
+    assert_eq!(play.messages(), [(8, Origin::CatchUp), (9, Origin::CatchUp)]);
+    play.hear(ev(90, 91, json!([msg("c", 10, "bob")])));
+    play.commit();
+    let mark: Value = serde_json::from_slice(&play.rows["conv:c"]).unwrap();
+    assert_eq!((&mark["seq"], &mark["gap"], &mark["top"]), (&json!(2), &json!(8), &json!(10)));
+    let page: Vec<_> = (3..=5).map(|seq| msg("c", seq, "bob")).collect();
+    let out = play.hear(json!({"t": "ok", "re": 1, "msgs": page, "more": true, "cursor": "x"}));
+    assert_eq!(out[0]["after"], 5);
+    let mut edited = msg("c", 1, "bob");
+    edited["edited"] = json!(5000);
+    edited["rev"] = json!(11);
+    play.hear(json!({"t": "ok", "re": 2, "msgs": [edited], "more": false, "since": 12}));
+    assert!(play.events.iter().any(|event| matches!(event, Event::Change(change) if change.rev == 11)));
+    assert!(!play.events.contains(&Event::CaughtUp));
+    let page: Vec<_> = (6..=8).map(|seq| msg("c", seq, "bob")).collect();
+    play.hear(json!({"t": "ok", "re": 3, "msgs": page, "more": true, "cursor": "x"}));
+    assert!(play.events.contains(&Event::CaughtUp));
+    play.commit();
+    let mark: Value = serde_json::from_slice(&play.rows["conv:c"]).unwrap();
+    assert_eq!((&mark["seq"], mark.get("gap")), (&json!(10), None));
+}
+
+/// A snapshot after an outage: `c` with messages 8 and 9, at 90.
+fn after_an_outage(play: &mut Play) -> Vec<Value> {
+    play.tell(Input::Opened { at: Timestamp(0) });
+    play.hear(welcome(json!({"resume": "snap", "reason": "too_old", "head": 90})));
+    let last: Vec<_> = (8..=9).map(|seq| msg("c", seq, "bob")).collect();
+    let conv =
+        json!({"conv": "c", "kind": "direct", "peer": "bob", "seq": 9, "rev": 9, "read": 0, "unread": 9, "last": last});
+    play.hear(json!({"t": "snap", "part": 1, "more": false, "epoch": "e1", "cur": 90, "convs": [conv], "users": []}))
+}
+
+#[test]
+fn nothing_is_acknowledged_while_older_messages_are_still_being_fetched() {
+    let mut play = Play::live();
+    play.hear(ev(10, 11, json!([msg("c", 5, "bob")])));
+    play.commit();
+    play.tell(Input::Closed(None));
+    assert_eq!(after_an_outage(&mut play)[0]["after"], 5);
+    assert_eq!(play.commit(), [] as [Value; 0], "6 and 7 are not here yet");
+    play.hear(ev(90, 91, json!([msg("c", 10, "bob")])));
+    assert_eq!(play.commit(), [] as [Value; 0], "nor after a newer one came");
+    assert_eq!(play.tell(Input::Probe(1)), [json!({"t": "ping", "n": 1})]);
+    let page: Vec<_> = (6..=7).map(|seq| msg("c", seq, "bob")).collect();
+    play.hear(json!({"t": "ok", "re": 1, "msgs": page, "more": true, "cursor": "x"}));
+    assert_eq!(play.tell(Input::Probe(2)), [json!({"t": "ping", "n": 2})], "here, but not on disk");
+    assert_eq!(play.commit().last(), Some(&json!({"t": "ack", "cur": 91})));
+}
+
+#[test]
+fn what_cannot_be_fetched_holds_no_acknowledgement_back() {
+    let mut play = Play::live();
+    play.hear(ev(10, 11, json!([msg("c", 5, "bob")])));
+    play.commit();
+    play.tell(Input::Closed(None));
+    after_an_outage(&mut play);
+    play.commit();
+    play.hear(json!({"t": "err", "re": 1, "code": "unavailable"}));
+    play.hear(json!({"t": "ok", "re": 2, "msgs": [], "more": false, "since": 9}));
+    assert_eq!(play.commit().last(), Some(&json!({"t": "ack", "cur": 90})));
+}
+
+#[test]
+fn who_resumes_acknowledges_at_once_since_a_hello_gives_nobody_a_receipt() {
+    let mut play = Play::live();
+    play.tell(Input::Closed(None));
+    play.tell(Input::Opened { at: Timestamp(0) });
+    let out = play.hear(welcome(json!({"resume": "ok", "head": 10})));
+    assert_eq!(out, [json!("ready"), json!({"t": "ack", "cur": 10})]);
+}
+
+#[test]
+fn a_conversation_that_began_during_a_long_outage_is_fetched_whole_and_counted_once() {
+    let mut play = Play::live();
+    play.tell(Input::Closed(None));
+    play.take_events();
+    let out = after_an_outage(&mut play);
+    assert_eq!(out[0], json!({"t": "hist", "id": 1, "conv": "c", "after": 0, "order": "asc", "limit": 3}));
+    let counted =
+        play.events.iter().any(|event| matches!(event, Event::Conversation(news) if news.unread_below.is_some()));
+    assert!(!counted, "each counts when it comes");
+    play.take_events();
+    for (re, first, last) in [(1, 1, 3), (2, 4, 6), (3, 7, 7)] {
+        let page: Vec<_> = (first..=last).map(|seq| msg("c", seq, "bob")).collect();
+        play.hear(json!({"t": "ok", "re": re, "msgs": page, "more": true, "cursor": "x", "floor": 1}));
+    }
+    let Some(Event::Span(first)) = play.events.iter().find(|event| matches!(event, Event::Span(_))) else { panic!() };
+    assert!(first.at_start && first.after.is_none(), "{first:?}");
+    assert_eq!(play.messages(), (1..=7).map(|seq| (seq, Origin::CatchUp)).collect::<Vec<_>>());
+    play.commit();
+    let mark: Value = serde_json::from_slice(&play.rows["conv:c"]).unwrap();
+    assert_eq!((&mark["seq"], mark.get("gap")), (&json!(9), None));
+}
