@@ -42,7 +42,11 @@ pub(crate) fn connect(dir: &Path, flags: OpenFlags) -> Connection {
 }
 
 fn fill(conn: &Connection, messages: usize) {
-    conn.execute_batch("PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF; PRAGMA cache_size=-400000; BEGIN").unwrap();
+    // The store's readers close a moment after it.
+    while conn.execute_batch("PRAGMA journal_mode=OFF").is_err() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    conn.execute_batch("PRAGMA synchronous=OFF; PRAGMA cache_size=-400000; BEGIN").unwrap();
     // Triggers and further indices are made again at the end: sorted, they are made in one go.
     let later: Vec<(String, String, String)> = {
         let sql = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name = 'message'

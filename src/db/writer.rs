@@ -2,6 +2,8 @@
 //! It never answers before the commit, and one job's failure never undoes another's work.
 
 mod simulated;
+#[cfg(test)]
+mod tests;
 
 use super::{Checkpointer, DbError};
 use rusqlite::Connection;
@@ -78,15 +80,37 @@ impl<A: Send + 'static> Writer<A> {
     /// Runs a job in the next group and answers once it is committed. If the caller goes away the job runs still.
     ///
     /// # Errors
-    /// The job's own (its savepoint was rolled back), or a [`DbError`] if the commit failed or the writer has ended.
+    /// The job's own (what it did was rolled back), or a [`DbError`] if the commit failed or the writer has ended.
     pub async fn call<T, E, F>(&self, job: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
         F: FnOnce(&Connection) -> Result<(T, A), E> + Send + 'static,
     {
+        self.order(job, false).await
+    }
+
+    /// As [`call`](Self::call), for a job that changes many pages: it has a transaction, and so a commit, of its own.
+    ///
+    /// # Errors
+    /// As of [`call`](Self::call).
+    pub async fn call_alone<T, E, F>(&self, job: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<(T, A), E> + Send + 'static,
+    {
+        self.order(job, true).await
+    }
+
+    async fn order<T, E, F>(&self, job: F, alone: bool) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<(T, A), E> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let task = Box::new(Task { job: Some(job), outcome: None, reply });
+        let task = Box::new(Task { job: Some(job), alone, outcome: None, reply });
         match &self.0 {
             Kind::Thread(queue) => {
                 queue.send(Order::Work(task)).await.map_err(|_| E::from(DbError::Closed))?;
@@ -117,7 +141,9 @@ impl<A: Send + 'static> Writer<A> {
 
 /// Something queued: it runs inside the transaction and is answered after it.
 trait Work<A>: Send {
-    /// Runs the job in its savepoint: its announcement, or that it failed.
+    /// It shares its transaction with nobody.
+    fn is_alone(&self) -> bool;
+    /// Runs the job: its announcement, or that it failed.
     fn run(&mut self, conn: &Connection) -> Option<A>;
     /// Its savepoint or its transaction is lost.
     fn spoil(&mut self, error: DbError);
@@ -126,6 +152,7 @@ trait Work<A>: Send {
 
 struct Task<F, T, E> {
     job: Option<F>,
+    alone: bool,
     outcome: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
 }
@@ -136,6 +163,10 @@ where
     E: From<DbError> + Send,
     F: FnOnce(&Connection) -> Result<(T, A), E> + Send,
 {
+    fn is_alone(&self) -> bool {
+        self.alone
+    }
+
     fn run(&mut self, conn: &Connection) -> Option<A> {
         let job = self.job.take()?;
         let (outcome, announcement) = match catch_unwind(AssertUnwindSafe(|| job(conn))) {
@@ -197,14 +228,19 @@ impl<A> Owner<A> {
         }
     }
 
+    /// Jobs that share a transaction have a savepoint each. One that has it for itself has none: with every statement
+    /// SQLite walks through all that an open savepoint has kept so far, so that many changes in one cost the square.
     fn transaction(&self, jobs: &mut [Box<dyn Work<A>>]) -> Result<Vec<A>, DbError> {
         let failed = |error: rusqlite::Error| DbError::sqlite("writing", self.path.as_deref(), &error);
         let run = |sql: &str| self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
         run("BEGIN IMMEDIATE").map_err(failed)?;
         crate::failpoint("commit-begun");
+        let shared = jobs.len() > 1;
         let mut announcements = Vec::with_capacity(jobs.len());
         for job in jobs {
-            run("SAVEPOINT job").map_err(failed)?;
+            if shared {
+                run("SAVEPOINT job").map_err(failed)?;
+            }
             let announcement = job.run(&self.conn);
             if self.conn.is_autocommit() {
                 // SQLite itself rolled the whole transaction back (full disk, I/O error): nothing of the group stands.
@@ -215,9 +251,15 @@ impl<A> Owner<A> {
             }
             match announcement {
                 Some(announcement) => announcements.push(announcement),
-                None => drop(run("ROLLBACK TO job").map_err(failed)?),
+                None if shared => drop(run("ROLLBACK TO job").map_err(failed)?),
+                None => {
+                    run("ROLLBACK").map_err(failed)?;
+                    return Ok(announcements);
+                }
             }
-            run("RELEASE job").map_err(failed)?;
+            if shared {
+                run("RELEASE job").map_err(failed)?;
+            }
         }
         crate::failpoint("commit-due");
         let committed = run("COMMIT");
@@ -234,17 +276,22 @@ fn run<A>(mut owner: Owner<A>, mut jobs: mpsc::Receiver<Order<A>>) {
         WAL_PAGES.set(u32::try_from(pages).unwrap_or_default());
         Ok(())
     }));
-    let mut stop = None;
+    let (mut stop, mut left) = (None, None);
     while stop.is_none() {
-        let Some(first) = jobs.blocking_recv() else { break };
-        let mut group = Vec::new();
+        let Some(first) = left.take().or_else(|| jobs.blocking_recv()) else { break };
+        let mut group: Vec<Box<dyn Work<A>>> = Vec::new();
         let mut next = Some(first);
         while let Some(order) = next.take() {
             match order {
+                Order::Work(work) if work.is_alone() && !group.is_empty() => {
+                    left = Some(Order::Work(work));
+                    break;
+                }
                 Order::Work(work) => group.push(work),
                 Order::Stop(reply) => stop = Some(reply),
             }
-            if stop.is_none() && group.len() < GROUP {
+            let closed = stop.is_some() || group.len() >= GROUP || group.iter().any(|work| work.is_alone());
+            if !closed {
                 next = jobs.try_recv().ok();
             }
         }
@@ -259,131 +306,5 @@ fn run<A>(mut owner: Owner<A>, mut jobs: mpsc::Receiver<Order<A>>) {
     drop(owner);
     if let Some(reply) = stop {
         let _nobody_waits = reply.send(());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::db::{Settings, open};
-    use rusqlite_migration::{M, Migrations};
-    use std::sync::mpsc as std_mpsc;
-
-    const TABLE: [M<'static>; 1] = [M::up("CREATE TABLE t(x INTEGER PRIMARY KEY) STRICT;")];
-
-    fn writer(dir: &std::path::Path) -> (Writer<i64>, std_mpsc::Receiver<i64>) {
-        let path = dir.join("a.db");
-        let conn = open(&path, &Settings::default(), &Migrations::from_slice(&TABLE)).unwrap();
-        let (told, heard) = std_mpsc::channel();
-        (Writer::spawn(conn, path, None, move |a| told.send(a).unwrap()).unwrap(), heard)
-    }
-
-    fn insert(x: i64) -> impl FnOnce(&Connection) -> Result<((), i64), DbError> + Send + 'static {
-        move |conn| {
-            conn.execute("INSERT INTO t VALUES (?1)", [x])?;
-            Ok(((), x))
-        }
-    }
-
-    fn rows(dir: &std::path::Path) -> Vec<i64> {
-        let conn = Connection::open(dir.join("a.db")).unwrap();
-        let mut statement = conn.prepare("SELECT x FROM t ORDER BY x").unwrap();
-        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
-    }
-
-    /// Holds the writer inside a job until the sender is dropped, so that what follows forms one group.
-    async fn block(writer: &Writer<i64>) -> (std_mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), DbError>>) {
-        let (open, gate) = std_mpsc::channel::<()>();
-        let (entered, entry) = oneshot::channel();
-        let writer = writer.clone();
-        let held = tokio::spawn(async move {
-            writer
-                .call(move |_| {
-                    entered.send(()).unwrap();
-                    let _opened = gate.recv();
-                    Ok(((), 0))
-                })
-                .await
-        });
-        entry.await.unwrap();
-        (open, held)
-    }
-
-    #[tokio::test]
-    async fn a_job_that_fails_is_undone_alone_and_its_neighbours_in_the_group_commit() {
-        let dir = tempfile::tempdir().unwrap();
-        let (writer, heard) = writer(dir.path());
-        let (open, held) = block(&writer).await;
-        let good = tokio::join!(
-            writer.call(insert(1)),
-            writer.call::<(), DbError, _>(|conn| {
-                conn.execute("INSERT INTO t VALUES (2)", [])?;
-                Err(DbError::Closed)
-            }),
-            writer.call(insert(1)),
-            writer.call(insert(3)),
-            async {
-                drop(open);
-                held.await.unwrap()
-            },
-        );
-        assert!(good.0.is_ok() && good.1.is_err() && good.2.is_err() && good.3.is_ok() && good.4.is_ok());
-        assert_eq!(rows(dir.path()), [1, 3]);
-        writer.stop().await;
-        assert_eq!(heard.iter().collect::<Vec<_>>(), [0, 1, 3]);
-    }
-
-    #[tokio::test]
-    async fn a_failed_commit_fails_every_job_of_the_group_and_the_writer_goes_on() {
-        let dir = tempfile::tempdir().unwrap();
-        let (writer, heard) = writer(dir.path());
-        let limit = |pages: i64| {
-            move |conn: &Connection| -> Result<((), i64), DbError> {
-                conn.query_row(&format!("PRAGMA max_page_count={pages}"), [], |_| Ok(()))?;
-                Ok(((), 0))
-            }
-        };
-        writer.call(limit(1)).await.unwrap();
-        let many = |from: i64| {
-            move |conn: &Connection| -> Result<((), i64), DbError> {
-                for x in from..from + 5_000 {
-                    conn.execute("INSERT INTO t VALUES (?1)", [x])?;
-                }
-                Ok(((), from))
-            }
-        };
-        let (first, second) = tokio::join!(writer.call(insert(7)), writer.call(many(100)));
-        assert!(matches!(second, Err(DbError::Disk { .. })), "{second:?}");
-        writer.call(limit(100_000)).await.unwrap();
-        writer.call(insert(8)).await.unwrap();
-        let expected: &[i64] = if first.is_ok() { &[7, 8] } else { &[8] };
-        assert_eq!(rows(dir.path()), expected);
-        writer.stop().await;
-        assert_eq!(heard.iter().filter(|x| *x >= 100).count(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_job_that_panics_is_undone_and_reported_and_the_writer_goes_on() {
-        let dir = tempfile::tempdir().unwrap();
-        let (writer, _heard) = writer(dir.path());
-        let bad = writer
-            .call::<(), DbError, _>(|conn| {
-                conn.execute("INSERT INTO t VALUES (1)", []).unwrap();
-                panic!("on purpose")
-            })
-            .await;
-        assert!(bad.is_err());
-        writer.call(insert(2)).await.unwrap();
-        assert_eq!(rows(dir.path()), [2]);
-    }
-
-    #[tokio::test]
-    async fn after_a_stop_everything_queued_is_on_disk_and_calls_say_closed() {
-        let dir = tempfile::tempdir().unwrap();
-        let (writer, _heard) = writer(dir.path());
-        let (queued, ()) = tokio::join!(writer.call(insert(1)), writer.stop());
-        queued.unwrap();
-        assert_eq!(rows(dir.path()), [1]);
-        assert!(matches!(writer.call(insert(2)).await, Err(DbError::Closed)));
     }
 }

@@ -21,6 +21,8 @@ use tokio::sync::watch;
 
 /// Threads that read.
 const READERS: usize = 2;
+/// A job that writes so many rows of history commits by itself.
+pub(super) const MANY: usize = 32;
 
 thread_local! {
     static MEMORY: db::Memory = const { db::Memory::new() };
@@ -166,19 +168,27 @@ impl Store {
         at: Option<Timestamp>,
         job: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.write_rows(at, 1, job).await
+    }
+
+    /// As [`write`](Self::write), for a job that writes about so many rows of history.
+    pub(super) async fn write_rows<T: Send + 'static>(
+        &self,
+        at: Option<Timestamp>,
+        rows: usize,
+        job: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (entropy, keep) = (self.inner.entropy.clone(), self.inner.settings.feed_rows);
         let at = at.unwrap_or_else(|| self.inner.clock.wall());
-        let written = self
-            .inner
-            .writer
-            .call(move |conn| {
-                let mut tx = Tx::new(conn, &entropy, at);
-                let value = job(&mut tx)?;
-                feed::sweep(&tx, keep)?;
-                Ok((value, tx.announcement))
-            })
-            .await
-            .inspect_err(|error| self.inner.health.suspect(error));
+        let job = move |conn: &Connection| {
+            let mut tx = Tx::new(conn, &entropy, at);
+            let value = job(&mut tx)?;
+            feed::sweep(&tx, keep)?;
+            Ok((value, tx.announcement))
+        };
+        let writer = &self.inner.writer;
+        let written = if rows < MANY { writer.call(job).await } else { writer.call_alone(job).await };
+        let written = written.inspect_err(|error| self.inner.health.suspect(error));
         self.inner.room.heard(&written).await;
         written
     }
@@ -225,7 +235,7 @@ impl Store {
     /// # Errors
     /// `NotFound`.
     pub async fn purge_account(&self, account: AccountId) -> Result<()> {
-        while self.write(None, move |tx| account::purge_some(tx, account)).await? {}
+        while self.write_rows(None, MANY, move |tx| account::purge_some(tx, account)).await? {}
         self.write(None, move |tx| account::purge(tx, account)).await
     }
 
@@ -240,7 +250,7 @@ impl Store {
             let rows = batch.checkpoint.rows.clone();
             self.write(None, move |tx| apply::checkpoint(tx, account, &rows)).await?;
         }
-        self.write(Some(batch.at), move |tx| {
+        self.write_rows(Some(batch.at), batch.events.len(), move |tx| {
             apply::batch(tx, account, batch)?;
             tx.announcement.seq.map_or_else(|| tx.newest(), Ok)
         })

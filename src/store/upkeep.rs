@@ -1,5 +1,6 @@
 //! The store's handle, continued: what keeps it in order. Each call is one bounded step; nothing here runs by itself.
 
+use super::handle::MANY;
 use super::health::Health;
 use super::retention::{self, Retention, Swept};
 use super::tx::Result;
@@ -33,7 +34,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Swept> {
         let from = from.unwrap_or(Position(i64::MIN));
-        self.write(Some(now), move |tx| retention::step(tx, account, from, floor)).await
+        self.write_rows(Some(now), MANY, move |tx| retention::step(tx, account, from, floor)).await
     }
 
     /// Deletes a few settled outbox rows and changes of the feed that are older than a week; how many. Call it again
@@ -76,7 +77,7 @@ impl Store {
     /// # Errors
     /// `Invalid` or `NotFound` if a line makes no sense here; `Disk`.
     pub async fn import(&self, export: String, line: u64, records: Vec<Record>) -> Result<Imported> {
-        self.write(None, move |tx| import::apply(tx, &export, line, &records)).await
+        self.write_rows(None, records.len(), move |tx| import::apply(tx, &export, line, &records)).await
     }
 
     /// How the file is, now and whenever that changes.

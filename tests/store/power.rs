@@ -170,7 +170,9 @@ fn lost(volume: &Volume, full_sync: bool, cuts: u64) -> u64 {
 fn the_same_cuts_lose_with_synchronous_normal_and_nothing_with_full() {
     let Some(volume) = volume() else { return };
     let cuts = number("WAKEFUL_CUTS", 4);
-    let (full, normal) = (lost(&volume, true, cuts), lost(&volume, false, cuts));
+    let full = lost(&volume, true, cuts);
+    // A machine that writes a lot elsewhere may flush this volume too, just before the cut.
+    let normal = (0..5).map(|_| lost(&volume, false, cuts)).find(|lost| *lost > 0).unwrap_or(0);
     eprintln!("controls={cuts} lost_full={full} lost_normal={normal}");
     assert_eq!(full, 0, "with FULL everything that was acknowledged is there");
     assert!(normal > 0, "these cuts would not notice a commit that is not on disk");

@@ -33,7 +33,7 @@ impl Default for Settings {
             ping_every: Duration::from_secs(45),
             pong_within: Duration::from_secs(10),
             silence_most: Duration::from_secs(600),
-            window: 256,
+            window: 1024,
             too_far: 10_000,
             retain_days: 30,
             retain_events: 100_000,

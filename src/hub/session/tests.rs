@@ -87,7 +87,7 @@ fn the_seat_at_the_bus_is_taken_before_the_store_is_asked_where_to_go_on() {
     assert_eq!(outputs, [Output::Joined(alice()), Output::Ask(resume)]);
     let outputs = scene.answer(Answer::Resume { epoch: "e".into(), head: 6, floor: 2 });
     let ServerFrame::Welcome(welcome) = &sent(&outputs)[0] else { panic!("{outputs:?}") };
-    assert_eq!((welcome.head, welcome.reason, welcome.window), (6, None, 256));
+    assert_eq!((welcome.head, welcome.reason, welcome.window), (6, None, 1024));
     assert_eq!(outputs[1], fetch(4, 100));
 }
 

@@ -42,7 +42,7 @@ impl Settings {
             snap_convs: 50,
             snap_msgs: 20,
             fill_page: 200,
-            window: 256,
+            window: 1024,
             repair_after: Duration::from_secs(10),
             later: Duration::from_secs(5),
             max_frame: 2 << 20,
