@@ -41,6 +41,22 @@ async fn a_damaged_store_is_told_once_by_a_notification() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happened_before_there_was_a_notification_server_is_told_when_one_comes() {
+    let Some(bus) = Bus::start() else { return };
+    let Some(mut screen) = Screen::start(&bus, Kind::Dunst) else { return };
+    screen.down();
+    let mut monitor = Monitor::on(&bus).await;
+    let home = crate::support::Home::new();
+    assert!(home.daemon().stop().success());
+    std::fs::write(home.path().join("state/wakeful.db"), vec![0x5a; 20_000]).unwrap();
+    let mut daemon = home.daemon_with(|command| bus.is_session_of(command));
+    daemon.process.wait_line("that there is no server", |line| line.contains("notifications wait").then_some(()));
+    screen.up();
+    let notify = monitor.notify(1).await;
+    assert!(notify.summary == "wakeful" && notify.body.contains("was damaged"), "{notify:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_told_once_by_a_notification_and_what_comes_after_it_too() {
     let Some(bus) = Bus::start() else { return };
     let Some(_screen) = Screen::start(&bus, Kind::Dunst) else { return };

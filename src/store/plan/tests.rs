@@ -67,6 +67,25 @@ fn no_question_scans_the_messages_or_sorts_them() {
     assert!(looked_at > 1_152, "{looked_at}");
 }
 
+/// Statistics say what once was, or nothing at all; an index that looks useless must still be the one that is used.
+#[test]
+fn misleading_statistics_change_no_plan() {
+    let (honest, misled) = (database(), database());
+    let lies = "ANALYZE; DELETE FROM sqlite_stat1;
+        INSERT INTO sqlite_stat1 SELECT 'message', name, '9000000 9000000 9000000 9000000' FROM sqlite_schema
+            WHERE type = 'index' AND tbl_name = 'message';
+        ANALYZE sqlite_schema;";
+    misled.execute_batch(lies).unwrap();
+    for query in questions() {
+        let plan = plan(&honest, &query, true, Some(Position(5))).unwrap();
+        for stream in &plan.streams {
+            let sql = stream.places(true);
+            let plans = [&honest, &misled].map(|conn| explained(conn, &sql, &stream.values));
+            assert_eq!(plans[0], plans[1], "{query:?}");
+        }
+    }
+}
+
 #[test]
 fn a_page_is_sought_where_the_one_before_ended() {
     let conn = database();
