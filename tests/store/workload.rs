@@ -49,6 +49,8 @@ pub fn steps(rounds: u64) -> Vec<Step> {
             Step::Settle(n(0)),
             Step::Show,
             Step::Batch(n(3)),
+            // A mark that waits is replaced, one that is out is followed by another: after a crash it waits again.
+            Step::Requeue,
             Step::Read("c1"),
             Step::Write(n(2)),
         ]);
