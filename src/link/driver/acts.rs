@@ -241,9 +241,7 @@ impl Driver {
             Ok(_) => {
                 let Some(landed) = self.intake.landed() else { return };
                 self.counters.caught_up |= landed.caught_up && self.owed_close.is_none();
-                if landed.settled {
-                    self.outbox.look();
-                }
+                self.outbox.landed(&landed.settled);
                 crate::failpoint("batch-landed");
                 self.feed(Input::Committed(landed.id));
             }

@@ -35,15 +35,12 @@ impl Board {
         Self { account, statuses, shown, view: None, wakeups: 0 }
     }
 
-    /// Publishes if something changed. Bytes and wake-ups alone wake nobody.
+    /// Keeps what is so now. Bytes and wake-ups alone wake nobody.
     pub(super) fn publish(&mut self, view: View, counters: Counters, now: Instant, wall: Timestamp) {
         let shown = &mut self.shown;
         let same = self.view.as_ref() == Some(&view)
             && (counters.connects, counters.refused, counters.caught_up)
                 == (shown.connects, shown.refused, shown.caught_up);
-        if same && counters.bytes == shown.bytes && counters.wakeups == self.wakeups {
-            return;
-        }
         shown.bytes_hour.add(wall, counters.bytes - shown.bytes);
         shown.wakeups_hour.add(wall, counters.wakeups - self.wakeups);
         shown.reconnects_day.add(wall, counters.connects.saturating_sub(shown.connects.max(1)));

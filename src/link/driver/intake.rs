@@ -2,7 +2,7 @@
 //! A failed batch is tried again as it is, with backoff, until the disk takes it.
 
 use super::super::Settings;
-use crate::model::{AccountId, BatchId, Checkpoint, Event, Reason, Seq, Timestamp};
+use crate::model::{AccountId, BatchId, Checkpoint, Event, OutboxId, Reason, Seq, Timestamp};
 use crate::store::{Batch, Store, StoreError};
 use futures_util::future::BoxFuture;
 use std::time::{Duration, Instant};
@@ -38,7 +38,8 @@ enum Work {
 pub(super) struct Landed {
     pub(super) id: BatchId,
     pub(super) caught_up: bool,
-    pub(super) settled: bool,
+    /// Rows whose fate is on disk now.
+    pub(super) settled: Vec<OutboxId>,
 }
 
 impl Intake {
@@ -113,7 +114,11 @@ impl Intake {
         let pending = self.pending.take()?;
         let events = &pending.batch.events;
         let caught_up = events.iter().any(|event| matches!(event, Event::CaughtUp));
-        let settled = events.iter().any(|event| matches!(event, Event::Settled(_)));
+        let settled = events.iter().filter_map(|event| match event {
+            Event::Settled(settled) => Some(settled.outbox),
+            _ => None,
+        });
+        let settled = settled.collect();
         Some(Landed { id: pending.id, caught_up, settled })
     }
 

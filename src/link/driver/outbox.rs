@@ -21,8 +21,10 @@ pub(super) struct Outbox {
     bell: watch::Receiver<u64>,
     task: Option<BoxFuture<'static, Done>>,
     out: BTreeSet<OutboxId>,
-    /// Settled while rows were being read: those of them that are among the rows read need no further word.
+    /// Settled, and that is not on disk yet: the store may still hand them out, and nothing more will be said of them.
     settled: BTreeSet<OutboxId>,
+    /// The same of rows whose settling came to disk while rows were being read.
+    landed: BTreeSet<OutboxId>,
     ready: bool,
     want_take: bool,
     want_requeue: bool,
@@ -42,6 +44,7 @@ impl Outbox {
             task: None,
             out: BTreeSet::new(),
             settled: BTreeSet::new(),
+            landed: BTreeSet::new(),
             ready: false,
             want_take: false,
             // A process that died may have left rows in flight.
@@ -62,14 +65,25 @@ impl Outbox {
         self.want_requeue = true;
         self.out.clear();
         self.settled.clear();
+        self.landed.clear();
     }
 
     /// The protocol told this row's fate.
     pub(super) fn settled(&mut self, row: OutboxId) {
         self.out.remove(&row);
-        if self.task.is_some() && !crate::mutant("outbox-counts-settled") {
+        if !crate::mutant("outbox-counts-settled") {
             self.settled.insert(row);
         }
+    }
+
+    /// The fate of these rows is on disk: what is read from now on has none of them.
+    pub(super) fn landed(&mut self, rows: &[OutboxId]) {
+        for row in rows {
+            if self.settled.remove(row) && self.task.is_some() {
+                self.landed.insert(*row);
+            }
+        }
+        self.want_take |= !rows.is_empty();
     }
 
     /// Look for rows again.
@@ -120,7 +134,7 @@ impl Outbox {
     /// The rows to hand out now.
     pub(super) fn done(&mut self, now: Instant, done: Done) -> Vec<Command> {
         self.task = None;
-        let settled = std::mem::take(&mut self.settled);
+        let landed = std::mem::take(&mut self.landed);
         match done {
             Done::Requeued(Ok(())) => Vec::new(),
             Done::Requeued(Err(_)) => {
@@ -143,7 +157,8 @@ impl Outbox {
             Done::Taken(Ok((rows, due))) => {
                 self.due = due;
                 self.want_take |= !rows.is_empty();
-                self.out.extend(rows.iter().map(|row| row.outbox).filter(|row| !settled.contains(row)));
+                let told = |row: &OutboxId| self.settled.contains(row) || landed.contains(row);
+                self.out.extend(rows.iter().map(|row| row.outbox).filter(|row| !told(row)));
                 rows
             }
         }
@@ -179,34 +194,75 @@ mod tests {
     use crate::store::Draft;
     use crate::world::{Clock, Entropy};
 
+    struct Stage {
+        outbox: Outbox,
+        clock: Clock,
+        settings: Settings,
+    }
+
+    impl Stage {
+        /// Three rows on disk, two of which may be out at once.
+        async fn new() -> Self {
+            let (clock, entropy) = (Clock::system(), Entropy::system());
+            let store = Store::in_memory(crate::store::Settings::default(), clock.clone(), entropy).unwrap();
+            let account = store.account("a", "xmpp", Some("a@example.org")).await.unwrap();
+            let conversation = Some(store.direct(account, "b@example.org").await.unwrap());
+            for text in ["one", "two", "three"] {
+                let what = CommandKind::Send { text: text.into(), reply_to: None, attachments: Vec::new() };
+                store.enqueue(Draft { account, conversation, what, id: None, at: clock.wall() }).await.unwrap();
+            }
+            let mut outbox = Outbox::new(account, store);
+            outbox.opened();
+            let settings = Settings { inflight: 2, ..Settings::default() };
+            let mut stage = Self { outbox, clock, settings };
+            // A process that died may have left rows in flight.
+            assert_eq!(stage.read().await, []);
+            stage
+        }
+
+        fn pump(&mut self) -> bool {
+            self.outbox.pump(self.clock.now(), self.clock.wall(), &self.settings);
+            self.outbox.task.is_some()
+        }
+
+        async fn answer(&mut self) -> Done {
+            assert!(self.pump(), "there is a place");
+            self.outbox.task.as_mut().unwrap().await
+        }
+
+        async fn read(&mut self) -> Vec<OutboxId> {
+            let done = self.answer().await;
+            self.outbox.done(self.clock.now(), done).into_iter().map(|row| row.outbox).collect()
+        }
+    }
+
     /// An archive shows a message while the row is being read: the protocol says so before it is handed the row, and
     /// never again. Rows like that must not fill the places of those that may be out.
     #[tokio::test]
     async fn rows_that_were_settled_while_they_were_read_take_no_place() {
-        let (clock, entropy) = (Clock::system(), Entropy::system());
-        let store = Store::in_memory(crate::store::Settings::default(), clock.clone(), entropy).unwrap();
-        let account = store.account("a", "xmpp", Some("a@example.org")).await.unwrap();
-        let conversation = store.direct(account, "b@example.org").await.unwrap();
-        let (now, wall) = (clock.now(), clock.wall());
-        let settings = Settings { inflight: 2, ..Settings::default() };
-        for text in ["one", "two", "three"] {
-            let what = CommandKind::Send { text: text.into(), reply_to: None, attachments: Vec::new() };
-            store.enqueue(Draft { account, conversation: Some(conversation), what, id: None, at: wall }).await.unwrap();
-        }
-        let mut outbox = Outbox::new(account, store);
-        outbox.opened();
-        outbox.pump(now, wall, &settings);
-        let requeued = outbox.task.as_mut().unwrap().await;
-        outbox.done(now, requeued);
-        outbox.pump(now, wall, &settings);
-        let taken = outbox.task.as_mut().unwrap().await;
+        let mut stage = Stage::new().await;
+        let taken = stage.answer().await;
         let Done::Taken(Ok((rows, _))) = &taken else { panic!("not taken") };
+        let rows: Vec<_> = rows.iter().map(|row| row.outbox).collect();
         assert_eq!(rows.len(), 2);
-        for row in rows {
-            outbox.settled(row.outbox);
-        }
-        assert_eq!(outbox.done(now, taken).len(), 2);
-        outbox.pump(now, wall, &settings);
-        assert!(outbox.task.is_some(), "the third has a place");
+        rows.iter().for_each(|row| stage.outbox.settled(*row));
+        // Their batch lands before the driver looks at what was read.
+        stage.outbox.landed(&rows);
+        assert_eq!(stage.outbox.done(stage.clock.now(), taken).len(), 2);
+        assert_eq!(stage.read().await.len(), 1, "the third has a place");
+    }
+
+    /// An archive shows a message whose row waits on disk for its place; before that is on disk too, the row is read.
+    #[tokio::test]
+    async fn rows_that_were_settled_before_they_were_read_take_no_place_either() {
+        let mut stage = Stage::new().await;
+        let first = stage.read().await;
+        let waiting = OutboxId(first[1].0 + 1);
+        stage.outbox.settled(waiting);
+        stage.outbox.settled(first[0]);
+        assert_eq!(stage.read().await, [waiting]);
+        assert_eq!(stage.outbox.out, BTreeSet::from([first[1]]));
+        stage.outbox.landed(&[first[0], waiting]);
+        assert!(stage.pump() && stage.outbox.settled.is_empty() && stage.outbox.landed.is_empty());
     }
 }
