@@ -7,7 +7,7 @@ use super::inbound::Via;
 use super::session::About;
 use super::tag::{Tag, form};
 use super::xml::{self, Element, child};
-use super::{Xmpp, errors, iq, ns, stanzas};
+use super::{Xmpp, iq, ns, stanzas};
 use crate::model::{ConversationKey, Event, MessageId, Origin, Span, SpanEdge, Timestamp};
 use std::time::Instant;
 
@@ -16,10 +16,7 @@ const SNAPSHOT: u32 = 100;
 /// Live ids remembered while the last page is on its way.
 const MAX_LIVE: usize = 4_096;
 /// Seconds a page may take.
-const PATIENCE: u64 = 90;
-/// Seconds after which an archive that failed is asked again, and how often it may fail.
-const RETRY: u64 = 3;
-const FAILURES: u8 = 10;
+pub(super) const PATIENCE: u64 = 90;
 
 /// Where an archive stands in this connection.
 #[derive(Clone, Debug, Default)]
@@ -29,9 +26,11 @@ pub(super) struct Sync {
     pub(super) running: bool,
     /// A catch-up that began in this connection is through.
     pub(super) checked: bool,
-    /// There is no archive, or it does not answer.
+    /// It began in an earlier connection: of what was sent since it knows nothing.
+    pub(super) older: bool,
+    /// There is no archive.
     pub(super) unavailable: bool,
-    /// It failed so often in this connection; it is asked again then.
+    /// It failed so often in a row in this connection; it is asked again then.
     pub(super) failures: u8,
     pub(super) again_at: Option<Instant>,
     /// Ids that came live since this began.
@@ -55,13 +54,13 @@ pub(super) enum Purpose {
 }
 
 /// A page on its way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Query {
     pub(super) archive: String,
     pub(super) purpose: Purpose,
     after: Option<String>,
     /// The id to go on from is pruned; it goes on from its time.
-    by_time: bool,
+    pub(super) by_time: bool,
     /// When the message before this page was, where that is known.
     floor: Option<i64>,
     lo: Option<(String, i64)>,
@@ -70,11 +69,25 @@ pub(super) struct Query {
     /// What came since the last batch was cut, and the id before it.
     part: Option<(String, i64)>,
     part_after: Option<String>,
+    /// When the last message of the batches cut so far was.
+    parted: Option<i64>,
 }
 
 impl Query {
     pub(super) fn is_catch_up(&self) -> bool {
         self.purpose == Purpose::CatchUp
+    }
+
+    /// The same as of the last batch: what came since is lost with the connection.
+    pub(super) fn as_cut(&self) -> Self {
+        let (lo, hi, part, ids) = (None, None, None, Vec::new());
+        let (archive, purpose, part_after) = (self.archive.clone(), self.purpose.clone(), self.part_after.clone());
+        let parted = self.parted;
+        let (after, by_time, floor) = match parted {
+            Some(_) => (part_after.clone(), false, parted),
+            None => (self.after.clone(), self.by_time, self.floor),
+        };
+        Self { archive, purpose, after, by_time, floor, lo, hi, ids, part, part_after, parted }
     }
 
     /// The id that it goes on from.
@@ -161,8 +174,8 @@ impl Xmpp {
         let row = self.durable.archives.get(&archive).filter(|row| purpose == Purpose::CatchUp && row.last == after);
         let floor = row.map(|row| row.at);
         let part_after = after.clone().filter(|_| !by_time);
-        let (lo, hi, part, ids) = (None, None, None, Vec::new());
-        let query = Query { archive, purpose, after, by_time, floor, lo, hi, ids, part, part_after };
+        let (lo, hi, part, parted, ids) = (None, None, None, None, Vec::new());
+        let query = Query { archive, purpose, after, by_time, floor, lo, hi, ids, part, part_after, parted };
         self.session.queries.insert(queryid, query);
     }
 
@@ -233,19 +246,22 @@ impl Xmpp {
     }
 
     fn on_caught_page(&mut self, query: &Query, complete: bool) {
-        let complete = complete || query.hi.is_none();
+        // A page that brings nothing is the last one, unless a connection before this one brought its messages.
+        let complete = complete || query.hi.is_none() && query.parted.is_none();
         if query.hi.is_some() {
             self.say_span(query, None, query.after.is_none() && !query.by_time, complete);
         }
         if complete {
             return self.end_sync(query);
         }
-        self.note_last(query);
-        let next = query.hi.as_ref().map(|(id, _)| id.clone());
+        if let Some(hi) = &query.hi {
+            self.note_last(&query.archive, hi);
+        }
+        let next = query.hi.as_ref().map(|(id, _)| id.clone()).or(query.part_after.clone());
         self.query(&query.archive, Purpose::CatchUp, next, false);
     }
 
-    fn say_span(&mut self, query: &Query, before: Option<String>, at_start: bool, at_end: bool) {
+    pub(super) fn say_span(&mut self, query: &Query, before: Option<String>, at_start: bool, at_end: bool) {
         let span = Span {
             archive: query.archive.clone(),
             conversation: self.archive_conversation(&query.archive),
@@ -266,9 +282,13 @@ impl Xmpp {
         for query in self.session.queries.values_mut().filter(|query| query.purpose == Purpose::CatchUp) {
             let (Some(lo), Some(hi)) = (query.part.take(), query.hi.clone()) else { continue };
             let after = query.part_after.replace(hi.0.clone());
+            query.parted = Some(hi.1);
             parts.push((query.archive.clone(), lo, hi, after));
         }
         for (archive, lo, hi, after) in parts {
+            if !crate::mutant("xmpp-page-or-nothing") {
+                self.note_last(&archive, &hi);
+            }
             let conversation = self.archive_conversation(&archive);
             let (lo, hi) = (edge(Some(&lo)), edge(Some(&hi)));
             let span = Span { archive, conversation, lo, hi, after, before: None, at_start: false, at_end: false };
@@ -276,32 +296,22 @@ impl Xmpp {
         }
     }
 
-    fn note_last(&mut self, query: &Query) {
-        let row = self.durable.archives.entry(query.archive.clone()).or_default();
-        if let Some((id, at)) = &query.hi {
-            row.last = Some(id.clone());
-            row.at = *at;
-        }
-    }
-
-    /// There is no such archive, or none that answers.
-    fn go_without(&mut self, archive: &str) {
-        self.session.syncs.entry(archive.to_owned()).or_default().unavailable = true;
-        self.session.newest_here |= archive == self.me;
-        self.doubts_decided();
-        self.consider_caught_up();
+    fn note_last(&mut self, archive: &str, (id, at): &(String, i64)) {
+        let row = self.durable.archives.entry(archive.to_owned()).or_default();
+        row.last = Some(id.clone());
+        row.at = *at;
     }
 
     fn end_sync(&mut self, query: &Query) {
-        self.note_last(query);
         let archive = &query.archive;
-        if let Some(row) = self.durable.archives.get_mut(archive) {
-            row.whole = true;
+        if let Some(hi) = &query.hi {
+            self.note_last(archive, hi);
         }
+        self.durable.archives.entry(archive.clone()).or_default().whole = true;
         let sync = self.session.syncs.entry(archive.clone()).or_default();
         sync.running = false;
         sync.synced = true;
-        sync.checked = true;
+        sync.checked = !sync.older || crate::mutant("xmpp-older-page-decides");
         let live: Vec<_> =
             sync.live.drain(..).skip(sync.live_before).filter(|(id, _)| !query.ids.contains(id)).collect();
         let looked = std::mem::take(&mut sync.looking);
@@ -322,45 +332,12 @@ impl Xmpp {
         self.pump();
     }
 
-    fn on_archive_error(&mut self, query: &Query, answer: &Element) {
-        let (condition, _) = errors::stanza_condition(answer);
-        let pruned = condition == "item-not-found";
-        match &query.purpose {
-            Purpose::CatchUp if pruned && !query.by_time => {
-                self.query(&query.archive.clone(), Purpose::CatchUp, query.after.clone(), true);
-            }
-            Purpose::Hole { above } => {
-                // Pruned: nothing older will ever come.
-                if pruned {
-                    self.say_span(query, above.clone(), true, false);
-                }
-            }
-            Purpose::Newest => {
-                self.session.newest_here = true;
-                self.consider_caught_up();
-            }
-            Purpose::CatchUp | Purpose::Snapshot => {
-                let again = self.in_time(RETRY);
-                let sync = self.session.syncs.entry(query.archive.clone()).or_default();
-                sync.running = false;
-                // A server that has just started may not have its database yet: what is sent again unchecked is doubled.
-                sync.failures += 1;
-                let passing = errors::is_passing(&condition) && sync.failures < FAILURES;
-                if passing && !crate::mutant("xmpp-archive-error-is-final") {
-                    sync.again_at = again;
-                    return;
-                }
-                self.go_without(&query.archive);
-                self.pump();
-            }
-        }
-    }
-
     /// A message with a genuine id came live.
     pub(super) fn on_live_id(&mut self, archive: &str, id: &str, at: Timestamp, delayed: bool) {
         let Some(sync) = self.session.syncs.get_mut(archive) else { return };
         if sync.running {
-            if !delayed && sync.live.len() < MAX_LIVE {
+            // A resumed session may bring it again.
+            if !delayed && sync.live.len() < MAX_LIVE && !sync.live.iter().any(|(known, _)| known == id) {
                 sync.live.push((id.to_owned(), at.ms()));
             }
         } else if sync.synced {

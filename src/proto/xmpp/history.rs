@@ -21,11 +21,15 @@ impl Xmpp {
                 if archive == self.me {
                     self.query(&archive, Purpose::Newest, None, false);
                 }
-            } else {
+            } else if !self.go_on_with(&archive) {
                 self.sync(&archive);
             }
         }
         self.confirm_soon();
+        if self.session.syncs.get(&self.me).is_some_and(|sync| sync.synced) {
+            // Decided in the connection before this one, whose end came before the outbox had offered them.
+            self.doubts_decided();
+        }
     }
 
     /// The newest message of a resumed session's archive: replayed already, or awaited for a moment. Servers answer pings
@@ -83,8 +87,11 @@ impl Xmpp {
         if self.session.caught_up || !self.session.fenced || !self.session.newest_here {
             return;
         }
+        // A room whose archive fails for long must not keep the whole account waiting; it goes on being asked.
         let settled = |archive: &str| {
-            self.session.syncs.get(archive).is_some_and(|sync| (sync.synced && !sync.running) || sync.unavailable)
+            self.session.syncs.get(archive).is_some_and(|sync| {
+                (sync.synced && !sync.running) || sync.unavailable || (sync.is_failing() && archive != self.me)
+            })
         };
         let rooms = self.rooms.iter().all(|(room, state)| state.settled() && (!state.joined() || settled(room)));
         if settled(&self.me) && rooms && self.session.rooms_known {

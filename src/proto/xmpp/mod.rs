@@ -14,6 +14,7 @@ mod doubts;
 mod durable;
 mod echoes;
 mod errors;
+mod failing;
 mod groups;
 mod history;
 mod inbound;
@@ -32,6 +33,7 @@ mod settings;
 mod sm;
 mod stanzas;
 mod tag;
+mod unfinished;
 mod xml;
 
 #[cfg(test)]
@@ -52,6 +54,7 @@ use session::{Session, Stage};
 use sm::Flight;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
+use unfinished::Unfinished;
 
 /// Rows whose bounce is still recognised.
 const RECENT: usize = 512;
@@ -87,6 +90,8 @@ pub struct Xmpp {
     /// Receipts owed once the batch now being filled is on disk (XEP-0184).
     receipts: Vec<Receipt>,
     session: Session,
+    /// Pages that the connection's end would leave unfinished, by archive.
+    unfinished: BTreeMap<String, Unfinished>,
     flight: Flight,
     /// Connections that broke right after `<resume/>`.
     resume_drops: u8,
@@ -140,6 +145,7 @@ impl Xmpp {
             cuts: VecDeque::new(),
             receipts: Vec::new(),
             session: Session::default(),
+            unfinished: BTreeMap::new(),
             flight: Flight::default(),
             resume_drops: 0,
             roster: Roster::default(),
@@ -197,6 +203,7 @@ impl Xmpp {
     fn on_cut(&mut self, batch: BatchId) {
         self.age_fresh();
         self.say_parts();
+        self.note_unfinished();
         if std::mem::take(&mut self.doubts_uncut) {
             self.doubts_batch = Some(batch);
         }
@@ -242,6 +249,7 @@ impl Xmpp {
             self.lost_at = Some(self.wall);
         }
         (self.doubted_until, self.doubts_uncut, self.doubts_batch) = (None, false, None);
+        self.keep_unfinished();
         self.session = Session::default();
         self.receipts.clear();
         self.fall_back();

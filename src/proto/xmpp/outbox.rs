@@ -7,7 +7,7 @@ use super::sm::SentRow;
 use super::tag::Tag;
 use super::{RECENT, Recent, Xmpp, jid, ns, rooms, stanzas};
 use crate::model::{Attachment, Command, CommandKind, CommandTarget, OutboxId, SendFailure};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Rows held at most; the driver offers fewer.
 const MAX_HELD: usize = 1_024;
@@ -59,9 +59,8 @@ impl Xmpp {
             return;
         }
         let mut blocked = BTreeSet::new();
-        let mut keep = std::collections::VecDeque::new();
-        let mut held = std::mem::take(&mut self.held);
-        while let Some(command) = held.pop_front() {
+        let mut keep = VecDeque::new();
+        for command in std::mem::take(&mut self.held) {
             let place = command.conversation.clone();
             let turn = if blocked.contains(&place) { Turn::Wait } else { self.turn(&command) };
             match turn {
@@ -76,9 +75,6 @@ impl Xmpp {
                 Turn::Fail(failure) => self.settle_failed(command.outbox, failure),
             }
         }
-        // Whatever was held meanwhile comes after what waited before.
-        keep.extend(std::mem::take(&mut self.held));
-        keep.make_contiguous().sort_by_key(|command| command.outbox);
         self.held = keep;
     }
 
@@ -128,25 +124,22 @@ impl Xmpp {
         if self.waits_for_doubted(command, &to) {
             return Turn::Wait;
         }
-        let (unavailable, synced, checked) = self
-            .session
-            .syncs
-            .get(&archive)
-            .map_or_else(Default::default, |sync| (sync.unavailable, sync.synced, sync.checked));
         if command.maybe_sent && self.own_seen.contains(&command.cid) {
             return Turn::Known;
         }
-        if unavailable {
+        let none = super::archive::Sync::default();
+        let sync = self.session.syncs.get(&archive).unwrap_or(&none);
+        if sync.unavailable {
             return Turn::Go;
         }
-        if command.maybe_sent && !checked && !crate::mutant("xmpp-resend-unchecked") {
-            if synced {
+        if command.maybe_sent && !sync.checked && !sync.is_given_up() && !crate::mutant("xmpp-resend-unchecked") {
+            if sync.synced {
                 self.sync(&archive);
             }
             return Turn::Wait;
         }
         // The first message ever waits for the archive's first page, so that looking for it later has a beginning.
-        let begun = self.committed.archives.contains_key(&archive);
+        let begun = self.committed.archives.contains_key(&archive) || sync.is_failing();
         if begun { Turn::Go } else { Turn::Wait }
     }
 

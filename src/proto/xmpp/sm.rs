@@ -198,6 +198,7 @@ impl Xmpp {
     pub(super) fn forget_session(&mut self) {
         self.drop_session();
         self.flight = Flight::default();
+        self.unfinished.clear();
         self.rooms.clear();
         self.own_seen.clear();
         for row in self.durable.archives.values_mut() {

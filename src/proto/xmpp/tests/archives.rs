@@ -215,3 +215,84 @@ fn cut_at_any_point_of_a_catch_up_everything_stands_once() {
         assert_eq!(rig.disk.texts(), numbered(35), "cut after {cut} frames");
     }
 }
+
+/// On a link too slow for a page a connection, only so many frames come before it breaks. As the driver does it, a batch is
+/// cut once there is something in it.
+fn carry(rig: &mut Rig, frames: usize) {
+    for _ in 0..frames {
+        rig.frame();
+        if !rig.filling.is_empty() {
+            rig.cut();
+        }
+        rig.commit();
+    }
+    rig.lose();
+}
+
+#[test]
+fn a_link_that_never_lives_for_a_whole_page_still_catches_up() {
+    for frames in 20..28 {
+        let mut rig = behind(150);
+        rig.server.page_cap = 40;
+        for _ in 0..60 {
+            carry(&mut rig, frames);
+            rig.connect();
+        }
+        assert_eq!(rig.disk.texts(), numbered(150), "{frames} frames a connection");
+        rig.run();
+        rig.server.bob_says("t151");
+        rig.run();
+        assert_eq!(rig.disk.texts(), numbered(151));
+        assert_eq!(rig.refused(), 0);
+    }
+}
+
+#[test]
+fn a_page_from_before_the_break_says_nothing_about_what_was_sent_after_it() {
+    let mut rig = behind(5);
+    while !rig.disk.texts().contains(&"t2") {
+        assert!(rig.frame());
+        rig.cut();
+        rig.commit();
+    }
+    // The server has it, behind the page, and says so; but neither is on disk when the connection breaks.
+    let row = rig.say("once");
+    while rig.frame() {}
+    rig.lose();
+    assert_eq!(rig.state(row), RowState::Open);
+    rig.connect();
+    rig.run();
+    assert_eq!((rig.state(row), rig.sent("<resume "), rig.sent("<body>once")), (RowState::Sent, 2, 1));
+}
+
+#[test]
+fn a_page_that_never_comes_is_asked_for_anew() {
+    let mut rig = behind(5);
+    rig.server.mam_silent = 1;
+    rig.run();
+    assert!(rig.disk.texts().len() < 6);
+    for _ in 0..4 {
+        rig.lose();
+        rig.connect();
+        rig.run();
+    }
+    assert_eq!(rig.disk.texts(), numbered(5));
+}
+
+#[test]
+fn while_its_archive_fails_an_account_does_not_count_as_caught_up_and_afterwards_nothing_is_missing() {
+    let mut rig = behind(3);
+    rig.server.mam_fails = 15;
+    for _ in 0..5 {
+        rig.run();
+    }
+    rig.server.bob_says("t4");
+    rig.run();
+    assert!(rig.xmpp.session.ready && !rig.xmpp.session.caught_up);
+    for _ in 0..6 {
+        rig.pass(60);
+        rig.run();
+    }
+    assert!(rig.xmpp.session.caught_up);
+    assert_eq!(sorted(&rig), numbered(4));
+}

@@ -30,9 +30,8 @@ fn a_row_that_may_have_been_sent_waits_for_the_archive_and_is_not_sent_twice() {
 }
 
 #[test]
-fn an_archive_that_fails_for_a_while_after_the_servers_start_doubles_nothing_and_one_that_fails_for_ever_blocks_nothing()
- {
-    for (failures, copies) in [(4, 1), (usize::MAX, 2)] {
+fn an_archive_that_fails_after_the_servers_start_doubles_nothing_and_one_that_fails_for_ever_blocks_nothing() {
+    for (failures, copies) in [(4, 1), (18, 1), (usize::MAX, 2)] {
         let mut rig = Rig::online();
         rig.server.bob_says("before");
         rig.flow();
@@ -44,10 +43,40 @@ fn an_archive_that_fails_for_a_while_after_the_servers_start_doubles_nothing_and
         for _ in 0..12 {
             rig.run();
         }
-        assert_eq!(rig.state(row), RowState::Sent);
-        assert_eq!(rig.server.archive.iter().filter(|kept| kept.text == "once").count(), copies);
-        assert_eq!(rig.disk.events.iter().filter(|e| **e == Event::CaughtUp).count(), 2);
+        let newer = rig.say("newer");
+        for _ in 0..12 {
+            rig.pass(60);
+            rig.run();
+        }
+        assert_eq!((rig.state(row), rig.state(newer)), (RowState::Sent, RowState::Sent));
+        let texts: Vec<&str> = rig.server.archive.iter().map(|kept| kept.text.as_str()).collect();
+        assert_eq!(texts, [vec!["before"], vec!["once"; copies], vec!["newer"]].concat());
+        let told = rig.disk.events.iter().filter(|e| **e == Event::CaughtUp).count();
+        assert_eq!(told, if failures == usize::MAX { 1 } else { 2 });
     }
+}
+
+#[test]
+fn a_connection_that_breaks_between_the_decision_about_a_doubted_row_and_its_offer_blocks_nothing() {
+    let mut rig = Rig::online();
+    rig.server.bob_says("before");
+    rig.flow();
+    let row = rig.say("forgotten");
+    rig.run();
+    rig.lose();
+    rig.server.killed(1);
+    rig.connect();
+    rig.flow();
+    assert!(rig.disk.events.contains(&Event::Unconfirmed(row)));
+    // The user takes it back meanwhile, so that the outbox never offers it again.
+    let cancelled = rig.disk.outbox.get_mut(&row).unwrap();
+    cancelled.state = RowState::Failed("cancelled".into());
+    rig.lose();
+    let newer = rig.say("newer");
+    rig.connect();
+    rig.run();
+    assert_eq!(rig.sent("<resume "), 2);
+    assert_eq!(rig.state(newer), RowState::Sent);
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub(super) struct Server {
     pub(super) no_mam: bool,
     /// So many questions to the archive are answered by an error of the server's.
     pub(super) mam_fails: usize,
+    /// So many questions to the archive stay without an answer.
+    pub(super) mam_silent: usize,
     /// The room takes messages to its archive and echoes none.
     pub(super) no_echo: bool,
     /// The room drops what is said.
@@ -331,6 +333,10 @@ impl Server {
     }
 
     fn mam(&mut self, query: &Element, id: &str, to: Option<&str>) {
+        if self.mam_silent > 0 {
+            self.mam_silent -= 1;
+            return;
+        }
         if self.mam_fails > 0 {
             self.mam_fails -= 1;
             return self.error(id, &to.map(|to| format!(" from='{to}'")).unwrap_or_default(), "internal-server-error");
