@@ -7,14 +7,14 @@ needs() {
 cc                                                            build-essential           *
 git                                                           git                       layering
 python3                                                       python3                   *
-/usr/lib/python3/dist-packages/venv-is-part-of-python3-venv   python3-venv              xmpp
+/usr/lib/python3/dist-packages/venv-is-part-of-python3-venv   python3-venv              xmpp readme
 dbus-daemon                                                   dbus-daemon               desktop service network
-dbus-run-session                                              dbus-daemon               service
+dbus-run-session                                              dbus-daemon               service readme
 busctl                                                        systemd                   desktop service
 gdbus                                                         libglib2.0-bin            desktop
 Xvfb                                                          xvfb                      desktop
 xdotool                                                       xdotool                   desktop
-/usr/lib/python3/dist-packages/gi/__init__.py                 python3-gi                desktop
+/usr/lib/python3/dist-packages/gi/__init__.py                 python3-gi                desktop readme
 /usr/lib/x86_64-linux-gnu/girepository-1.0/Gtk-3.0.typelib    gir1.2-gtk-3.0            desktop
 /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf               fonts-dejavu-core         desktop
 import                                                        imagemagick               desktop
@@ -28,10 +28,10 @@ gnome-keyring-daemon                                          gnome-keyring     
 /usr/lib/systemd/user/dbus.service                            dbus-user-session         service
 systemd-analyze                                               systemd                   service
 setpriv                                                       util-linux                service xmpp network
-/usr/bin/prosody                                              prosody                   xmpp network
+/usr/bin/prosody                                              prosody                   xmpp network readme
 /usr/sbin/ejabberdctl                                         ejabberd                  xmpp
 /usr/share/doc/erlang-p1-sqlite3                              erlang-p1-sqlite3         xmpp
-ip                                                            iproute2                  network
+ip                                                            iproute2                  network readme
 nft                                                           nftables                  network
 tinyproxy                                                     tinyproxy-bin             network
 microsocks                                                    microsocks                network
@@ -68,7 +68,7 @@ prepare() {
       echo "tests/run: not installed, what needs it is skipped: apt-get install ${packages[*]}" >&2
     fi
   fi
-  case " $* " in *" xmpp "*) python_libraries || echo "tests/run: no virtual environment with slixmpp" >&2 ;; esac
+  case " $* " in *" xmpp "* | *" readme "*) python_libraries || echo "tests/run: no virtual environment with slixmpp" >&2 ;; esac
 }
 
 install_packages() {

@@ -55,6 +55,7 @@ run_suite() {
 
 lint() {
   cargo clippy --all-targets -- -D warnings && cargo clippy --all-targets --no-default-features -- -D warnings &&
+    cargo check --quiet --locked --manifest-path fuzz/Cargo.toml --target-dir target &&
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --quiet
 }
 

@@ -1,8 +1,7 @@
 //! Two people who write to one another without pause, whatever happens to their daemons and the hub; and what has become
 //! of every message that was acknowledged to them.
 
-use crate::support::{Home, Line, PATIENCE, Pair, eventually, texts};
-use serde_json::json;
+use crate::support::{Home, PATIENCE, Pair, Writer, eventually, texts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,43 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Writes to `peer` until told to stop. A message whose answer did not come is asked for again with the same id, so that
-/// every one is acknowledged in the end. Gives the texts in their order.
+/// Writes to `peer` until told to stop; gives the texts in their order.
 fn write(socket: PathBuf, peer: &'static str, seed: u64, stop: Arc<AtomicBool>) -> JoinHandle<Vec<String>> {
-    std::thread::spawn(move || {
-        let mut dice = fastrand::Rng::with_seed(seed);
-        let mut written = Vec::new();
-        let (mut line, mut refusals) = (None, BTreeSet::new());
-        while !stop.load(Ordering::Relaxed) {
-            let text = format!("to {peer}: {}", written.len());
-            let random: [u8; 10] = std::array::from_fn(|_| dice.u8(..));
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-            let id = wakeful::model::MessageId::new(now.as_millis() as u64, &random).to_string();
-            let params = json!({"account": "home", "conversation": peer, "text": text, "id": id});
-            loop {
-                if line.is_none() {
-                    line = Line::connect(&socket).ok();
-                }
-                let answer = line.as_mut().and_then(|line| line.ask("send", &params).ok());
-                match answer {
-                    Some(answer) if answer["result"].is_object() => break,
-                    // A disk that takes no writes is said as such; whoever asks again later is served.
-                    Some(answer) if answer["error"]["data"]["code"] == "disk" => {
-                        refusals.insert(answer["error"]["message"].to_string());
-                    }
-                    Some(answer) if answer["error"]["data"]["code"] != "closing" => panic!("{answer}"),
-                    _ => line = None,
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            written.push(text);
-            std::thread::sleep(Duration::from_micros(dice.u64(..20_000)));
-        }
-        for refusal in refusals {
-            eprintln!("refused to whoever writes to {peer}, and taken later: {refusal}");
-        }
-        written
-    })
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let rest = move || Duration::from_micros(dice.u64(..20_000));
+    Writer { socket, account: "home", peer, stop }.start(move |n| format!("to {peer}: {n}"), rest)
 }
 
 /// Waits until every text is there, or in vain, then counts: (lost, doubled, out of order). What came live stands beside

@@ -14,6 +14,7 @@ mod pair;
 mod process;
 mod small;
 mod wait;
+mod writer;
 
 pub use home::{Answer, Daemon, Home, Watch};
 pub use hub::Hub;
@@ -22,6 +23,7 @@ pub use pair::{Pair, texts};
 pub use process::Process;
 pub use small::Small;
 pub use wait::{PATIENCE, eventually, number, skip};
+pub use writer::Writer;
 
 use std::path::PathBuf;
 

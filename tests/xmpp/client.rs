@@ -3,6 +3,7 @@
 
 use crate::proxy::Proxy;
 use crate::server::Server;
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ use wakeful::world::{Clock, Entropy};
 
 /// How long anything may take before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// The same where what it takes is the figure.
+const FIGURES: Duration = Duration::from_secs(300);
 
 /// How an account is set up.
 #[derive(Clone)]
@@ -162,21 +165,27 @@ impl Client {
 
     /// Waits until `ask` gives something.
     pub(crate) fn until<T>(&self, what: &str, mut ask: impl FnMut(&Self) -> Option<T>) -> T {
+        self.until_or(what, |client| ask(client).ok_or(()))
+    }
+
+    /// The same; what it still lacks is said where the wait is in vain.
+    pub(crate) fn until_or<T, E: Debug>(&self, what: &str, mut ask: impl FnMut(&Self) -> Result<T, E>) -> T {
         let end = clock() + PATIENCE;
         loop {
-            if let Some(found) = ask(self) {
-                return found;
+            match ask(self) {
+                Ok(found) => return found,
+                Err(lacks) => assert!(clock() < end, "waited in vain: {what}; {:?}; {lacks:?}", self.status()),
             }
-            assert!(clock() < end, "waited in vain: {what}; {:?}", self.status());
             pause(20);
         }
     }
 
-    /// The same, to the millisecond.
-    pub(crate) fn wait_caught_up_often(&self) {
-        while !(self.status().state == AccountState::Online && self.status().caught_up) {
-            pause(1);
-        }
+    /// The same at once and without asking again and again: for figures.
+    pub(crate) fn wait_status(&self, wanted: impl Fn(&AccountStatus) -> bool) {
+        let mut statuses = self.statuses.subscribe();
+        let there = statuses.wait_for(|all| all.get(&self.id).is_some_and(&wanted));
+        let in_time = self.runtime.block_on(async { tokio::time::timeout(FIGURES, there).await.is_ok() });
+        assert!(in_time, "waited in vain; {:?}", self.status());
     }
 
     pub(crate) fn wait_caught_up(&self) {

@@ -6,14 +6,12 @@ use crate::both;
 use crate::person::Person;
 use crate::proxy::Proxy;
 use crate::server::{Kind, Server, Setup};
-use crate::support::{Daemon, Home, Line, eventually};
+use crate::support::{Daemon, Home, Writer, eventually};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// A home with alice's account, by the command that people use.
 fn home(url: &str) -> Home {
@@ -25,36 +23,6 @@ fn home(url: &str) -> Home {
 
 fn through(proxy: &Proxy) -> String {
     format!("ws://{}/xmpp-websocket", proxy.address())
-}
-
-/// Writes 50 messages a second to bob until told to stop. One whose answer did not come is asked for again with the same
-/// id, so that every one is acknowledged in the end. Gives the texts in their order.
-fn write(socket: PathBuf, stop: Arc<AtomicBool>) -> JoinHandle<Vec<String>> {
-    std::thread::spawn(move || {
-        let mut written = Vec::new();
-        let mut line = None;
-        while !stop.load(Ordering::Relaxed) {
-            let text = format!("alice {}", written.len());
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-            let random: [u8; 10] = std::array::from_fn(|_| fastrand::u8(..));
-            let id = wakeful::model::MessageId::new(u64::try_from(now).unwrap(), &random).to_string();
-            let params = json!({"account": "alice", "conversation": "bob@localhost", "text": text, "id": id});
-            loop {
-                if line.is_none() {
-                    line = Line::connect(&socket).ok();
-                }
-                match line.as_mut().and_then(|line| line.ask("send", &params).ok()) {
-                    Some(answer) if answer["result"].is_object() => break,
-                    Some(answer) if answer["error"]["data"]["code"] != "closing" => panic!("{answer}"),
-                    _ => line = None,
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            written.push(text);
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        written
-    })
 }
 
 /// The archive of alice: its texts in their order.
@@ -93,7 +61,9 @@ both!(a_daemon_process_killed_under_load_loses_and_doubles_nothing, |kind| {
     home.wait_state("alice", "online");
     let mut bob = Person::login(&server, "bob");
     let stop = Arc::new(AtomicBool::new(false));
-    let writer = write(home.socket(), Arc::clone(&stop));
+    let (socket, peer) = (home.socket(), "bob@localhost");
+    let writer = Writer { socket, account: "alice", peer, stop: Arc::clone(&stop) };
+    let writer = writer.start(|n| format!("alice {n}"), || Duration::from_millis(20));
     let mut bobs = 0;
     for kill in 0..3 {
         for _ in 0..50 + 17 * kill {

@@ -132,7 +132,7 @@ fn catch_up(kind: Kind, count: usize) {
     page();
     let (begin, used) = (clock(), cpu(me));
     client.connect();
-    client.wait_caught_up_often();
+    client.wait_status(|status| status.state == AccountState::Online && status.caught_up);
     let (ours, used) = (begin.elapsed(), cpu(me) - used);
     assert_eq!(client.heard(chat).len(), count + 1);
     page();
@@ -176,13 +176,7 @@ both!(figures_of_reconnecting, |kind| {
             pause(1);
         }
         let begin = clock();
-        let end = begin + Duration::from_secs(10);
-        let online =
-            |client: &Client| client.status().connects > connects && client.status().state == AccountState::Online;
-        while !online(&client) {
-            assert!(clock() < end, "{:?}", client.status());
-            std::thread::yield_now();
-        }
+        client.wait_status(|status| status.connects > connects && status.state == AccountState::Online);
         times.push(begin.elapsed());
         client.wait_caught_up();
     }

@@ -3,6 +3,8 @@
 #![allow(missing_docs)]
 #![allow(dead_code, reason = "the servers can do more than every proof needs")]
 
+#[path = "../../fuzz/script.rs"]
+mod script;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -10,6 +12,7 @@ mod catching_up;
 mod client;
 mod daemon;
 mod figures;
+mod frames;
 mod logins;
 mod outages;
 mod people;

@@ -74,12 +74,12 @@ class Person(slixmpp.ClientXMPP):
 
     async def archive(self, room):
         """Pages through a whole archive."""
-        found, after = [], None
+        found, after, strays = [], None, 0
         while True:
             query = self.make_iq_set()
             if room:
                 query["to"] = room
-            query["mam"]["queryid"] = self.new_id()
+            query["mam"]["queryid"] = asked = self.new_id()
             query["mam"]["rsm"]["max"] = "200"
             if after:
                 query["mam"]["rsm"]["after"] = after
@@ -91,12 +91,15 @@ class Person(slixmpp.ClientXMPP):
             self.remove_handler("archive page")
             for message in page:
                 result = message["mam_result"]
+                if result["queryid"] != asked:
+                    strays += 1
+                    continue
                 inner = result["forwarded"]["stanza"]
                 found.append({**self.describe(inner), "id": result["id"], "stanza": inner["id"]})
             fin = answer["mam_fin"]
             after = fin["rsm"]["last"]
             if not page or fin.xml.get("complete") == "true":
-                return found
+                return {"messages": found, "strays": strays}
 
     async def page(self, size, after):
         """Pages through the archive and throws away; how many there were."""
@@ -124,9 +127,13 @@ class Person(slixmpp.ClientXMPP):
         if what == "page":
             return {"count": await self.page(command["max"], command["after"])}
         if what in ("send", "send_many"):
-            return self.speak(command)
+            sent = self.speak(command)
+            if what == "send_many":
+                # The server takes stanzas in their order: when it answers, it has them all.
+                await self["xep_0199"].send_ping(self.boundjid.domain, timeout=300)
+            return sent
         if what == "archive":
-            return {"messages": await self.archive(command.get("room"))}
+            return await self.archive(command.get("room"))
         if what == "raw":
             self.send_raw(command["xml"])
             return {}

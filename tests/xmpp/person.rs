@@ -2,7 +2,7 @@
 
 use crate::server::{Kind, Server};
 use serde_json::{Value, json};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -96,7 +96,7 @@ impl Person {
         !self.lost
     }
 
-    /// Sends `count` messages `prefix0`, `prefix1`, … as fast as the server takes them.
+    /// Sends `count` messages `prefix0`, `prefix1`, … as fast as the server takes them, and waits until it has them.
     pub(crate) fn send_many(&mut self, to: &str, prefix: &str, count: usize) {
         self.ask(json!({ "do": "send_many", "to": to, "prefix": prefix, "count": count }));
     }
@@ -136,15 +136,24 @@ impl Person {
         }
     }
 
-    /// All of this person's archive, or a room's, oldest first: `{id, from, to, body, origin}`.
+    /// All of this person's archive, or a room's, oldest first: `{id, from, to, body, origin}`. What came twice under one
+    /// id of the archive is one message, and said.
     pub(crate) fn archive(&mut self, room: Option<&str>) -> Vec<Value> {
-        let answer = self.ask(json!({ "do": "archive", "room": room }));
-        answer["messages"].as_array().expect("a list").clone()
+        let mut answer = self.ask(json!({ "do": "archive", "room": room }));
+        let strays = answer["strays"].as_u64().expect("a number");
+        let mut ids = BTreeSet::new();
+        let mut messages = std::mem::take(answer["messages"].as_array_mut().expect("a list"));
+        let all = messages.len();
+        messages.retain(|message| ids.insert(message["id"].to_string()));
+        if all > messages.len() || strays > 0 {
+            eprintln!("the archive: {} came in two pages, {strays} that nobody had asked for", all - messages.len());
+        }
+        messages
     }
 
     fn answer(&mut self, kind: &str) -> Value {
         loop {
-            let value = self.take(Duration::from_secs(120)).expect("an answer in time");
+            let value = self.take(Duration::from_secs(300)).expect("an answer in time");
             if value["kind"] == kind {
                 assert!(value["error"].is_null(), "slixmpp: {value}");
                 return value;

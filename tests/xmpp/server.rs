@@ -271,7 +271,7 @@ modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "private", "b
   "pep", "bookmarks", "carbons", "smacks", "csi_simple", "mam", "offline", "websocket", "http" }}
 modules_disabled = {{ "s2s" }}
 default_archive_policy = true; archive_expires_after = "never"; max_archive_query_results = {archive_page}
-smacks_hibernation_time = {resume_secs}; c2s_timeout = 60; limits = {{ }}
+smacks_hibernation_time = {resume_secs}; c2s_timeout = 60; limits = {{ }}; storage_archive_item_limit = 100000
 VirtualHost "localhost"
 Component "conference.localhost" "muc"
   modules_enabled = {{ "muc_mam" }}

@@ -26,7 +26,7 @@ const ROOM: &str = "den@conference.localhost";
 /// One step of a recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Step {
+pub(crate) enum Step {
     /// The connection stands.
     Opened,
     /// The connection is gone.
@@ -173,6 +173,12 @@ fn file(kind: Kind) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/xmpp/transcripts").join(name)
 }
 
+/// A recording.
+pub(crate) fn steps(kind: Kind) -> Vec<Step> {
+    let text = std::fs::read_to_string(file(kind)).expect("a recording");
+    text.lines().map(|line| serde_json::from_str(line).expect("a step")).collect()
+}
+
 /// What every recording shows, whoever the server was.
 fn check(player: &Player) {
     // What was kept while offline comes before what the archive fills in.
@@ -188,8 +194,7 @@ both!(told_the_same_it_says_the_same, |kind| {
     if std::env::var_os("WAKEFUL_RECORD").is_some() {
         record(kind);
     }
-    let text = std::fs::read_to_string(file(kind)).expect("a recording");
-    let steps: Vec<Step> = text.lines().map(|line| serde_json::from_str(line).expect("a step")).collect();
+    let steps = steps(kind);
     assert!(steps.len() > 100, "a recording of {} steps", steps.len());
     let mut player = Player::new();
     for (line, step) in steps.iter().enumerate() {
