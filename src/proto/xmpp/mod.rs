@@ -90,7 +90,7 @@ pub struct Xmpp {
     /// Receipts owed once the batch now being filled is on disk (XEP-0184).
     receipts: Vec<Receipt>,
     session: Session,
-    /// Pages that the connection's end would leave unfinished, by archive.
+    /// Pages that were unfinished when the last batch was cut, by archive.
     unfinished: BTreeMap<String, Unfinished>,
     flight: Flight,
     /// Connections that broke right after `<resume/>`.
@@ -249,7 +249,6 @@ impl Xmpp {
             self.lost_at = Some(self.wall);
         }
         (self.doubted_until, self.doubts_uncut, self.doubts_batch) = (None, false, None);
-        self.keep_unfinished();
         self.session = Session::default();
         self.receipts.clear();
         self.fall_back();

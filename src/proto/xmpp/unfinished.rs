@@ -17,8 +17,8 @@ pub(super) struct Unfinished {
     iq: String,
     queryid: String,
     query: Query,
-    /// The catch-up that it belongs to; `None`: it was over, though not on disk.
-    sync: Option<Sync>,
+    /// The catch-up that it belongs to, as of the same batch: what came live since then comes again.
+    sync: Sync,
     /// Connections in which nothing of it came.
     idle: u8,
 }
@@ -33,28 +33,19 @@ impl Xmpp {
         for (iq, ask) in &self.session.asks {
             let About::Archive(queryid) = &ask.about else { continue };
             let Some(query) = self.session.queries.get(queryid).filter(|query| query.is_catch_up()) else { continue };
-            let query = query.as_cut();
+            let Some(sync) = self.session.syncs.get(&query.archive).filter(|sync| sync.running) else { continue };
+            let (query, sync) = (query.as_cut(), sync.clone());
             let idle = before.get(&query.archive).filter(|known| known.query == query).map_or(0, |known| known.idle);
             let (iq, queryid, archive) = (iq.clone(), queryid.clone(), query.archive.clone());
-            self.unfinished.insert(archive, Unfinished { iq, queryid, query, sync: None, idle });
-        }
-    }
-
-    /// The connection is gone, and its last batch is on disk.
-    pub(super) fn keep_unfinished(&mut self) {
-        if !self.session.ready {
-            return;
-        }
-        for (archive, unfinished) in &mut self.unfinished {
-            unfinished.sync = self.session.syncs.remove(archive).filter(|sync| sync.running);
+            self.unfinished.insert(archive, Unfinished { iq, queryid, query, sync, idle });
         }
     }
 
     /// The session goes on, and with it the page; false where none was on its way.
     pub(super) fn go_on_with(&mut self, archive: &str) -> bool {
         let Some(known) = self.unfinished.get_mut(archive).filter(|known| known.idle < TRIES) else { return false };
-        let Some(sync) = known.sync.take() else { return false };
         known.idle += 1;
+        let sync = known.sync.clone();
         let (iq, queryid, query) = (known.iq.clone(), known.queryid.clone(), known.query.clone());
         let to = if archive == self.me { String::new() } else { archive.to_owned() };
         let ask = Ask { to, about: About::Archive(queryid.clone()), until: self.in_time(PATIENCE) };

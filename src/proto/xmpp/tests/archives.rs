@@ -266,6 +266,43 @@ fn a_page_from_before_the_break_says_nothing_about_what_was_sent_after_it() {
 }
 
 #[test]
+fn what_came_live_in_a_later_catch_up_that_is_forgotten_is_not_said_to_follow_on_the_page_before_it() {
+    let mut rig = Rig::online();
+    rig.server.bob_says("t1");
+    rig.flow();
+    // A new session, and the page of its catch-up on its way when the last batch is cut.
+    rig.lose();
+    rig.server.killed(0);
+    rig.connect();
+    while rig.sent("<after>") == 0 {
+        assert!(rig.frame());
+    }
+    let row = rig.say("once");
+    rig.cut();
+    // That the server has the row is told and not on disk when this breaks.
+    for _ in 0..2 {
+        rig.lose();
+        rig.connect();
+        while !rig.xmpp.session.ready {
+            assert!(rig.frame());
+        }
+    }
+    // The page comes, the row is looked for anew, a message comes live: and nothing of it reaches the disk.
+    rig.server.bob_says("t2");
+    let looked = rig.sent("<after>");
+    let here = |event: &Event| matches!(event, Event::Message(arrival) if arrival.text == "t2");
+    while !rig.filling.iter().any(here) {
+        assert!(rig.frame());
+    }
+    assert!(rig.sent("<after>") > looked);
+    rig.lose();
+    rig.connect();
+    rig.run();
+    assert_eq!((rig.state(row), rig.sent("<body>once")), (RowState::Sent, 1));
+    assert_eq!(rig.disk.messages.len(), 3);
+}
+
+#[test]
 fn a_page_that_never_comes_is_asked_for_anew() {
     let mut rig = behind(5);
     rig.server.mam_silent = 1;
