@@ -46,7 +46,7 @@ use crate::machine::Machine;
 use crate::model::{
     BatchId, Checkpoint, CheckpointRow, Command, Event, MessageId, OutboxId, Reason, Signal, Timestamp,
 };
-use durable::Durable;
+use durable::{Durable, Unseen};
 use rooms::Room;
 use roster::Roster;
 use scram::Names;
@@ -262,13 +262,22 @@ impl Xmpp {
     /// Back to what is on disk. Only what was sent stays known.
     fn fall_back(&mut self) {
         let sent = std::mem::take(&mut self.durable.unseen);
+        let shown = std::mem::take(&mut self.durable.fresh);
         self.durable = self.committed.clone();
         let mut on_disk = std::mem::take(&mut self.durable.unseen);
         for sent in &sent {
             on_disk.retain(|kept| kept.cid != sent.cid);
         }
+        // What the disk does not know was sent later; that its archive showed it is forgotten too.
+        let on_disk_as_shown = &self.durable.fresh;
+        let mut shown: Vec<_> = shown.into_iter().filter(|(id, _)| !on_disk_as_shown.contains_key(id)).collect();
+        shown.retain(|(_, fresh)| !on_disk.iter().chain(&sent).any(|kept| kept.cid == fresh.row.cid));
+        if crate::mutant("xmpp-forget-what-was-shown") {
+            shown.clear();
+        }
+        let shown = shown.into_iter().map(|(_, fresh)| Unseen { acked: true, ..fresh.row.clone() });
         // What the disk alone knows was seen in what is now forgotten: it is older than the rest.
-        self.durable.unseen = on_disk.into_iter().chain(sent).collect();
+        self.durable.unseen = on_disk.into_iter().chain(shown).chain(sent).collect();
     }
 
     fn on_signal(&mut self, signal: Signal) {
