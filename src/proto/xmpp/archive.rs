@@ -39,6 +39,8 @@ pub(super) struct Sync {
     pub(super) live_before: usize,
     /// Rows of ours that this catch-up looks for.
     pub(super) looking: Vec<MessageId>,
+    /// Where it began, if for their sake that was earlier than the newest message here.
+    pub(super) from: Option<Option<String>>,
 }
 
 /// What a page is for.
@@ -126,8 +128,9 @@ impl Xmpp {
         // What is still on its way need not be there yet.
         let flying: Vec<_> = self.flight.rows().map(|row| row.cid).collect();
         let looking = ours.clone().filter(|row| row.acked || !flying.contains(&row.cid)).map(|row| row.cid).collect();
-        *sync = Sync { running: true, looking, failures: sync.failures, ..Sync::default() };
         let earliest = ours.map(|unseen| unseen.after.clone()).next();
+        let from = earliest.clone();
+        *sync = Sync { running: true, looking, from, failures: sync.failures, ..Sync::default() };
         let (purpose, after) = match self.durable.archives.get(archive) {
             None => (Purpose::Snapshot, None),
             Some(row) => (Purpose::CatchUp, earliest.unwrap_or_else(|| row.last.clone())),

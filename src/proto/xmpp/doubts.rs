@@ -36,11 +36,13 @@ impl Xmpp {
         self.durable.fresh.insert(row.outbox, Arc::new(Fresh { row, at: self.wall.ms() }));
     }
 
-    /// The same of a row that was sent before a restart: the page that shows it began before it.
+    /// The same of a row that was sent before a restart: where the catch-up that shows it began on disk, it was not yet.
     pub(super) fn note_fresh_command(&mut self, command: &Command, archive: &str) {
-        let page = self.session.queries.values().find(|query| query.archive == archive && query.is_catch_up());
-        if let (Some(page), Some(to)) = (page, address(command)) {
-            let (outbox, cid, archive, after) = (command.outbox, command.cid, archive.to_owned(), page.after());
+        let Some(sync) = self.session.syncs.get(archive).filter(|sync| sync.running) else { return };
+        let on_disk = || self.committed.archives.get(archive).and_then(|row| row.last.clone());
+        let after = sync.from.clone().unwrap_or_else(on_disk);
+        if let Some(to) = address(command) {
+            let (outbox, cid, archive) = (command.outbox, command.cid, archive.to_owned());
             self.note_fresh(Unseen { outbox, cid, to, archive, after, acked: true });
         }
     }

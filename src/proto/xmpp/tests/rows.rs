@@ -105,6 +105,36 @@ fn a_row_that_the_archive_showed_in_what_is_forgotten_is_in_doubt_when_the_serve
 }
 
 #[test]
+fn a_row_of_before_a_restart_that_a_later_page_shows_does_not_make_the_next_catch_up_begin_there() {
+    let mut rig = Rig::online();
+    rig.server.bob_says("t1");
+    rig.flow();
+    rig.server.page_cap = 2;
+    rig.lose();
+    rig.server.killed(0);
+    for text in ["t2", "t3", "t4"] {
+        rig.server.bob_says(text);
+    }
+    rig.connect();
+    let row = rig.say("once");
+    while rig.sent("<body>once") == 0 {
+        assert!(rig.frame());
+    }
+    rig.crash();
+    // Its second page shows the row; nothing of it reaches the disk.
+    rig.connect();
+    let here = |event: &Event| matches!(event, Event::Message(arrival) if arrival.text == "once");
+    while !rig.filling.iter().any(here) {
+        assert!(rig.frame());
+    }
+    rig.lose();
+    rig.connect();
+    rig.run();
+    assert_eq!((rig.state(row), rig.sent("<body>once")), (RowState::Sent, 1));
+    assert_eq!(rig.disk.texts(), ["t1", "t2", "t3", "t4", "once"]);
+}
+
+#[test]
 fn a_row_that_the_server_never_got_is_sent_after_the_archive_said_so() {
     let mut rig = Rig::online();
     rig.connected = false;
