@@ -12,11 +12,42 @@ use crate::proto::hub::wire::server::{Err, Ok};
 use crate::proto::hub::wire::{self, Body, ErrorCode, Malformed, Scope, decode_client, encode};
 use std::time::Duration;
 
+/// Read marks that wait at one time; those beyond go back to the disk, so that there is always room for what is sent.
+const WAITING: usize = 16;
+
 impl Hub {
     pub(super) fn on_command(&mut self, command: Command) {
-        if !matches!(self.phase, Phase::Snapshot { .. } | Phase::Live) || self.desk.holds(command.outbox) {
+        let out = self.desk.holds(command.outbox) || self.waiting.iter().any(|row| row.outbox == command.outbox);
+        if !matches!(self.phase, Phase::Snapshot { .. } | Phase::Live) || out {
             return;
         }
+        if !self.reads_over_gap(&command) {
+            self.request(command);
+        } else if self.waiting.len() < WAITING {
+            self.waiting.push(command);
+        } else {
+            self.settle(command.outbox, Outcome::Later(self.settings.later));
+        }
+    }
+
+    /// A read mark tells others that everything below it has arrived, so it waits for what is still being fetched there.
+    fn reads_over_gap(&self, command: &Command) -> bool {
+        let CommandKind::Mark { upto } = &command.what else { return false };
+        let Some(conv) = command.conversation.as_ref().and_then(|key| key.server.as_ref()) else { return false };
+        let fill = |open: &Request| matches!(open, Request::Fill { conv: other } if other == conv);
+        let coming = matches!(self.phase, Phase::Snapshot { .. }) || self.desk.any(fill) || !self.ledger.is_idle();
+        let over = order(upto).is_some_and(|seq| self.ledger.lacks_below(conv, seq));
+        coming && over && !crate::mutant("hub-read-over-gap")
+    }
+
+    /// Something was fetched, or cannot be: marks that waited for it go on.
+    pub(super) fn resume_waiting(&mut self) {
+        for command in std::mem::take(&mut self.waiting) {
+            self.on_command(command);
+        }
+    }
+
+    fn request(&mut self, command: Command) {
         let id = self.desk.id();
         let sends = matches!(command.what, CommandKind::Send { .. });
         let Some(frame) = frame(id, &command) else {

@@ -18,7 +18,7 @@ use super::wire::client::{self, ClientFrame};
 use super::wire::server::{Err, Ok, Pong, ServerFrame};
 use super::wire::{ErrorCode, Mode, SUBPROTOCOL, decode_server, encode, event};
 use crate::machine::Machine;
-use crate::model::{Attention, BatchId, Event, OutboxId, Power, Reason, Secret, Signal};
+use crate::model::{Attention, BatchId, Command, Event, OutboxId, Power, Reason, Secret, Signal};
 use crate::proto::{CloseCode, Endpoint, Frame, FrameBody, Input, Output, Place, Protocol, Verdict};
 use desk::{Desk, Request};
 use progress::Ledger;
@@ -67,6 +67,8 @@ pub struct Hub {
     server_timeout: Option<Duration>,
     hist_limit: u64,
     later: BTreeMap<OutboxId, u32>,
+    /// Read marks that reach over what is still being fetched.
+    waiting: Vec<Command>,
     attention: Attention,
     power: Power,
     mode: Mode,
@@ -98,6 +100,7 @@ impl Hub {
             server_timeout: None,
             hist_limit: 200,
             later: BTreeMap::new(),
+            waiting: Vec::new(),
             attention: Attention::default(),
             power: Power::default(),
             mode: Mode::Bg,
@@ -200,6 +203,7 @@ impl Hub {
         self.phase = Phase::Closed;
         self.ledger.fall_back();
         self.desk.reset();
+        self.waiting.clear();
         self.probe = None;
         self.repair = None;
         self.caught_up = false;
@@ -295,7 +299,10 @@ impl Hub {
     fn on_err(&mut self, err: Err) {
         match err.re.map(|re| self.desk.answered(re)) {
             Some(Some(Request::Command { outbox, .. })) => self.on_command_err(outbox, err),
-            Some(Some(request)) => self.on_history_err(request, &err),
+            Some(Some(request)) => {
+                self.on_history_err(request, &err);
+                self.resume_waiting();
+            }
             Some(None) => self.refused += 1,
             None if err.code == ErrorCode::Unauthenticated => {
                 let detail = err.msg.unwrap_or_else(|| "no valid token".into());
@@ -310,6 +317,7 @@ impl Hub {
         if self.ledger.commit(id) {
             self.acknowledge();
             self.ask_again();
+            self.resume_waiting();
         }
     }
 

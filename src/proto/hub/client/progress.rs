@@ -165,6 +165,12 @@ impl Ledger {
         self.committed.marks.values().any(|mark| mark.gap.is_some())
     }
 
+    /// Messages below `seq` are missing in this conversation, or are not yet on disk.
+    pub(super) fn lacks_below(&self, conv: &str, seq: u64) -> bool {
+        let lacks = |mark: &Mark| mark.gap.is_some() && mark.seq < seq;
+        [&self.now, &self.committed].iter().any(|progress| progress.marks.get(conv).is_some_and(lacks))
+    }
+
     /// Ends a batch: the rows that changed with it.
     pub(super) fn cut(&mut self, id: BatchId) -> Checkpoint {
         let mut rows = Vec::new();

@@ -1,6 +1,7 @@
 //! What a snapshot leaves out: it is fetched, and until it is here nothing is acknowledged.
 
 use super::*;
+use crate::model::{CommandTarget, ServerRef};
 
 #[test]
 fn after_a_long_outage_the_gap_is_filled_before_it_calls_itself_caught_up() {
@@ -109,4 +110,70 @@ fn a_conversation_that_began_during_a_long_outage_is_fetched_whole_and_counted_o
     play.commit();
     let mark: Value = serde_json::from_slice(&play.rows["conv:c"]).unwrap();
     assert_eq!((&mark["seq"], mark.get("gap")), (&json!(9), None));
+}
+
+fn mark(row: i64, seq: u64) -> Input {
+    let server = Some(ServerRef { id: format!("e1/c/{seq}"), order: Some(seq) });
+    let id = MessageId::new(seq, &[7; 10]);
+    let Input::Command(mut command) = send(row, ConversationKey::server("c")) else { panic!() };
+    command.what = CommandKind::Mark { upto: CommandTarget { id, server, sender_ref: None, sender: "bob".into() } };
+    Input::Command(command)
+}
+
+/// To the hub "read up to 9" says that all below 9 has arrived.
+#[test]
+fn a_read_mark_waits_for_older_messages_that_are_still_being_fetched() {
+    let mut play = Play::live();
+    play.hear(ev(10, 11, json!([msg("c", 5, "bob")])));
+    play.commit();
+    play.tell(Input::Closed(None));
+    after_an_outage(&mut play);
+    play.commit();
+    assert_eq!(play.tell(mark(1, 9)), [] as [Value; 0], "6 and 7 are not here yet");
+    assert_eq!(play.tell(mark(1, 9)), [] as [Value; 0], "a repeat of a row that waits");
+    play.hear(json!({"t": "ok", "re": 2, "msgs": [], "more": false, "since": 9}));
+    let below = play.tell(mark(2, 5));
+    assert_eq!(below, [json!({"t": "mark", "id": 3, "conv": "c", "read": 5})], "all below is here");
+    let page: Vec<_> = (6..=7).map(|seq| msg("c", seq, "bob")).collect();
+    let filled = play.hear(json!({"t": "ok", "re": 1, "msgs": page, "more": true, "cursor": "x"}));
+    assert_eq!(filled, [] as [Value; 0], "here, but not on disk");
+    let read = json!({"t": "mark", "id": 4, "conv": "c", "read": 9});
+    assert_eq!(play.commit(), [json!({"t": "ack", "cur": 90}), read]);
+}
+
+#[test]
+fn a_read_mark_waits_while_the_snapshot_comes_and_not_for_what_cannot_be_fetched() {
+    let mut play = Play::live();
+    play.hear(ev(10, 11, json!([msg("c", 5, "bob")])));
+    play.commit();
+    play.tell(Input::Closed(None));
+    after_an_outage(&mut play);
+    play.commit();
+    play.tell(mark(1, 9));
+    play.tell(Input::Closed(None));
+    play.tell(Input::Opened { at: Timestamp(0) });
+    play.hear(welcome(json!({"resume": "snap", "reason": "too_old", "head": 90})));
+    assert_eq!(play.tell(mark(1, 9)), [] as [Value; 0], "what is missing will be asked for after the snapshot");
+    play.hear(json!({"t": "snap", "part": 1, "more": false, "epoch": "e1", "cur": 90, "users": [], "convs": [
+        {"conv": "c", "kind": "direct", "peer": "bob", "seq": 9, "rev": 9, "read": 0, "unread": 9, "last": [msg("c", 9, "bob")]}]}));
+    play.commit();
+    play.hear(json!({"t": "ok", "re": 2, "msgs": [], "more": false, "since": 9}));
+    play.commit();
+    let out = play.hear(json!({"t": "err", "re": 1, "code": "unavailable"}));
+    assert_eq!([out, play.commit()].concat()[0], json!({"t": "mark", "id": 3, "conv": "c", "read": 9}));
+}
+
+#[test]
+fn marks_that_wait_take_no_more_than_their_share_of_the_places() {
+    let mut play = Play::live();
+    play.hear(ev(10, 11, json!([msg("c", 5, "bob")])));
+    play.commit();
+    play.tell(Input::Closed(None));
+    after_an_outage(&mut play);
+    play.commit();
+    play.take_events();
+    for row in 1..=17 {
+        play.tell(mark(row, 9));
+    }
+    assert!(matches!(outcomes(play.take_events())[..], [Outcome::Later(_)]), "the last goes back to the disk");
 }
