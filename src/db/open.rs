@@ -163,6 +163,8 @@ fn common(conn: &Connection, settings: &Settings) -> Result<(), rusqlite::Error>
     conn.pragma_update(None, "temp_store", "memory")?;
     conn.pragma_update(None, "mmap_size", 0)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // A plan never depends on bound values: else each statement with `LIMIT ?` is planned anew whenever it runs.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
 
@@ -227,6 +229,16 @@ mod tests {
                 }
             });
         }
+    }
+
+    #[test]
+    fn a_statement_with_a_bound_limit_is_planned_once() {
+        let conn = open_memory(&Settings::default(), &Migrations::from_slice(&ONE)).unwrap();
+        let mut page = conn.prepare("SELECT x FROM t LIMIT ?1").unwrap();
+        for limit in 1..4 {
+            assert!(page.query([limit]).unwrap().next().unwrap().is_none());
+        }
+        assert_eq!(page.get_status(rusqlite::StatementStatus::RePrepare), 0);
     }
 
     #[test]
