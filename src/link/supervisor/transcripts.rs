@@ -24,6 +24,7 @@ impl Play {
         let mut play = Self::new();
         assert_eq!(play.tell(Input::Start), [Output::Dial(Attempt(1))]);
         assert_eq!(play.tell(Input::Dialed(Attempt(1))), [Output::Open(Attempt(1))]);
+        assert_eq!(play.machine.view().state, AccountState::Opening, "an open connection proves nothing");
         assert_eq!(play.tell(Input::Ready), []);
         assert_eq!(play.machine.view().state, AccountState::Online);
         play
@@ -42,7 +43,9 @@ impl Play {
     fn pass(&mut self, ms: u64) -> Vec<(u64, Output)> {
         let end = self.now + Duration::from_millis(ms);
         let mut out = Vec::new();
-        while let Some(at) = self.machine.poll_timeout().filter(|at| *at <= end) {
+        for round in 0.. {
+            assert!(round < 10_000, "timers must not spin");
+            let Some(at) = self.machine.poll_timeout().filter(|at| *at <= end) else { break };
             self.now = at.max(self.now);
             self.machine.handle_timeout(self.now);
             let ms = self.ms();
