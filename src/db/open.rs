@@ -241,6 +241,46 @@ mod tests {
         assert_eq!(page.get_status(rusqlite::StatementStatus::RePrepare), 0);
     }
 
+    /// How many pages a connection has read from its file since it was last asked.
+    fn misses(conn: &Connection) -> i32 {
+        let (mut count, mut most) = (0, 0);
+        // SAFETY: an open connection and two numbers that outlive the call.
+        #[expect(unsafe_code, reason = "rusqlite does not tell it")]
+        unsafe {
+            let which = rusqlite::ffi::SQLITE_DBSTATUS_CACHE_MISS;
+            rusqlite::ffi::sqlite3_db_status(conn.handle(), which, &raw mut count, &raw mut most, 1);
+        }
+        count
+    }
+
+    #[test]
+    fn what_one_connection_reads_does_not_take_the_pages_of_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let settings = Settings { cache_kib: 256, ..Settings::default() };
+        let conn = open(&path, &settings, &Migrations::from_slice(&ONE)).unwrap();
+        conn.execute_batch("CREATE TABLE big(id INTEGER PRIMARY KEY, x TEXT) STRICT").unwrap();
+        let fill = "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+            INSERT INTO big SELECT i, hex(randomblob(1000)) FROM n";
+        conn.execute_batch(fill).unwrap();
+        drop(conn);
+        let (busy, quiet) = (open_reader(&path, &settings).unwrap(), open_reader(&path, &settings).unwrap());
+        let look = |conn: &Connection, from: i64, many: i64| {
+            let sql = "SELECT sum(length(x)) FROM big WHERE id BETWEEN ?1 AND ?2";
+            conn.prepare_cached(sql).unwrap().query_row([from, from + many], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        for turn in 0..20 {
+            look(&quiet, 1, 60);
+            look(&busy, turn * 90 + 1, 200);
+        }
+        look(&quiet, 1, 60);
+        misses(&quiet);
+        for _ in 0..10 {
+            look(&quiet, 1, 60);
+        }
+        assert_eq!(misses(&quiet), 0);
+    }
+
     #[test]
     fn a_commit_is_synced_unless_the_settings_say_otherwise() {
         let dir = tempfile::tempdir().unwrap();
