@@ -39,11 +39,11 @@ impl Xmpp {
     /// The same of a row that was sent before a restart: where the catch-up that shows it began on disk, it was not yet.
     pub(super) fn note_fresh_command(&mut self, command: &Command, archive: &str) {
         let Some(sync) = self.session.syncs.get(archive).filter(|sync| sync.running) else { return };
-        let on_disk = || self.committed.archives.get(archive).and_then(|row| row.last.clone());
-        let after = sync.from.clone().unwrap_or_else(on_disk);
+        let last = || self.committed.archives.get(archive).and_then(|row| row.last.clone());
+        let (after, nth) = sync.from.clone().unwrap_or_else(|| (last(), self.durable.next_nth()));
         if let Some(to) = address(command) {
             let (outbox, cid, archive) = (command.outbox, command.cid, archive.to_owned());
-            self.note_fresh(Unseen { outbox, cid, to, archive, after, acked: true });
+            self.note_fresh(Unseen { outbox, cid, to, archive, after, nth, acked: true });
         }
     }
 

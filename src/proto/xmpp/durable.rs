@@ -72,6 +72,9 @@ pub(super) struct Unseen {
     pub(super) archive: String,
     /// The archive's newest id when it was sent: looking for it begins there.
     pub(super) after: Option<String>,
+    /// Grows with each row: of several, looking begins for the one sent first. No clock: the server's and ours differ.
+    #[serde(default)]
+    pub(super) nth: u64,
     /// The server has acknowledged it: the row was called sent.
     pub(super) acked: bool,
 }
@@ -98,6 +101,12 @@ pub(super) struct Durable {
 }
 
 impl Durable {
+    /// For a row that is sent now: above those of all that are still looked for, or may be again.
+    pub(super) fn next_nth(&self) -> u64 {
+        let known = self.unseen.iter().chain(self.fresh.values().map(|fresh| &fresh.row));
+        known.map(|row| row.nth).max().map_or(1, |nth| nth.saturating_add(1))
+    }
+
     /// As the rows have it; what cannot be read counts as absent, which costs a catch-up and loses nothing.
     pub(super) fn load(rows: &[CheckpointRow]) -> Self {
         let mut durable = Self::default();

@@ -268,7 +268,7 @@ impl Xmpp {
         for sent in &sent {
             on_disk.retain(|kept| kept.cid != sent.cid);
         }
-        // What the disk does not know was sent later; that its archive showed it is forgotten too.
+        // That its archive showed it is forgotten too.
         let on_disk_as_shown = &self.durable.fresh;
         let mut shown: Vec<_> = shown.into_iter().filter(|(id, _)| !on_disk_as_shown.contains_key(id)).collect();
         shown.retain(|(_, fresh)| !on_disk.iter().chain(&sent).any(|kept| kept.cid == fresh.row.cid));
@@ -276,7 +276,7 @@ impl Xmpp {
             shown.clear();
         }
         let shown = shown.into_iter().map(|(_, fresh)| Unseen { acked: true, ..fresh.row.clone() });
-        // What the disk alone knows was seen in what is now forgotten: it is older than the rest.
+        // What the disk alone knows was seen in what is now forgotten.
         self.durable.unseen = on_disk.into_iter().chain(shown).chain(sent).collect();
     }
 

@@ -246,8 +246,8 @@ impl Xmpp {
         let Some(row) = self.committed.archives.get(&archive) else { return };
         let (outbox, cid) = (command.outbox, command.cid);
         self.durable.unseen.retain(|unseen| unseen.cid != cid);
-        let after = row.last.clone();
-        self.durable.unseen.push(Unseen { outbox, cid, to: to.to_owned(), archive, after, acked: false });
+        let (after, nth) = (row.last.clone(), self.durable.next_nth());
+        self.durable.unseen.push(Unseen { outbox, cid, to: to.to_owned(), archive, after, nth, acked: false });
     }
 
     /// Where a row goes, as what, and whether that is a room.

@@ -35,7 +35,8 @@ impl Hub {
         let CommandKind::Mark { upto } = &command.what else { return false };
         let Some(conv) = command.conversation.as_ref().and_then(|key| key.server.as_ref()) else { return false };
         let fill = |open: &Request| matches!(open, Request::Fill { conv: other } if other == conv);
-        let coming = matches!(self.phase, Phase::Snapshot { .. }) || self.desk.any(fill) || !self.ledger.is_idle();
+        let coming =
+            matches!(self.phase, Phase::Snapshot { .. }) || self.desk.any(fill) || self.ledger.is_landing(conv);
         let over = order(upto).is_some_and(|seq| self.ledger.lacks_below(conv, seq));
         coming && over && !crate::mutant("hub-read-over-gap")
     }

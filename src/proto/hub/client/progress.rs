@@ -165,6 +165,12 @@ impl Ledger {
         self.committed.marks.values().any(|mark| mark.gap.is_some())
     }
 
+    /// How far this conversation is without a gap has changed, and is not on disk yet.
+    pub(super) fn is_landing(&self, conv: &str) -> bool {
+        let reach = |progress: &Progress| progress.marks.get(conv).map(|mark| (mark.seq, mark.gap));
+        reach(&self.now) != reach(&self.committed)
+    }
+
     /// Messages below `seq` are missing in this conversation, or are not yet on disk.
     pub(super) fn lacks_below(&self, conv: &str, seq: u64) -> bool {
         let lacks = |mark: &Mark| mark.gap.is_some() && mark.seq < seq;

@@ -1,6 +1,7 @@
 //! The machine against a small server in memory, a model of the store and a clock of the test's own.
 
 mod archives;
+mod doubted;
 mod forgeries;
 mod logins;
 mod messages;

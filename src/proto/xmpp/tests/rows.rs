@@ -80,61 +80,6 @@ fn a_connection_that_breaks_between_the_decision_about_a_doubted_row_and_its_off
 }
 
 #[test]
-fn a_row_that_the_archive_showed_in_what_is_forgotten_is_in_doubt_when_the_server_is_killed() {
-    let mut rig = Rig::online();
-    rig.server.bob_says("before");
-    rig.flow();
-    let row = rig.say("shown");
-    rig.frame();
-    rig.pass(2);
-    // The page that shows it does not reach the disk.
-    rig.frame();
-    rig.lose();
-    rig.connect();
-    while !rig.xmpp.session.ready {
-        assert!(rig.frame());
-    }
-    rig.cut();
-    rig.lose();
-    assert_eq!(rig.state(row), RowState::Sent);
-    rig.server.killed(1);
-    rig.connect();
-    rig.run();
-    assert_eq!((rig.state(row), rig.sent("<body>shown")), (RowState::Sent, 2));
-    assert_eq!(rig.server.archive.iter().filter(|kept| kept.text == "shown").count(), 1);
-}
-
-#[test]
-fn a_row_of_before_a_restart_that_a_later_page_shows_does_not_make_the_next_catch_up_begin_there() {
-    let mut rig = Rig::online();
-    rig.server.bob_says("t1");
-    rig.flow();
-    rig.server.page_cap = 2;
-    rig.lose();
-    rig.server.killed(0);
-    for text in ["t2", "t3", "t4"] {
-        rig.server.bob_says(text);
-    }
-    rig.connect();
-    let row = rig.say("once");
-    while rig.sent("<body>once") == 0 {
-        assert!(rig.frame());
-    }
-    rig.crash();
-    // Its second page shows the row; nothing of it reaches the disk.
-    rig.connect();
-    let here = |event: &Event| matches!(event, Event::Message(arrival) if arrival.text == "once");
-    while !rig.filling.iter().any(here) {
-        assert!(rig.frame());
-    }
-    rig.lose();
-    rig.connect();
-    rig.run();
-    assert_eq!((rig.state(row), rig.sent("<body>once")), (RowState::Sent, 1));
-    assert_eq!(rig.disk.texts(), ["t1", "t2", "t3", "t4", "once"]);
-}
-
-#[test]
 fn a_row_that_the_server_never_got_is_sent_after_the_archive_said_so() {
     let mut rig = Rig::online();
     rig.connected = false;
