@@ -274,26 +274,20 @@ fn what_came_live_in_a_later_catch_up_that_is_forgotten_is_not_said_to_follow_on
     rig.lose();
     rig.server.killed(0);
     rig.connect();
-    while rig.sent("<after>") == 0 {
-        assert!(rig.frame());
-    }
+    rig.until(|rig| rig.sent("<after>") != 0);
     let row = rig.say("once");
     rig.cut();
     // That the server has the row is told and not on disk when this breaks.
     for _ in 0..2 {
         rig.lose();
         rig.connect();
-        while !rig.xmpp.session.ready {
-            assert!(rig.frame());
-        }
+        rig.until(|rig| rig.xmpp.session.ready);
     }
     // The page comes, the row is looked for anew, a message comes live: and nothing of it reaches the disk.
     rig.server.bob_says("t2");
     let looked = rig.sent("<after>");
     let here = |event: &Event| matches!(event, Event::Message(arrival) if arrival.text == "t2");
-    while !rig.filling.iter().any(here) {
-        assert!(rig.frame());
-    }
+    rig.until(|rig| rig.filling.iter().any(here));
     assert!(rig.sent("<after>") > looked);
     rig.lose();
     rig.connect();

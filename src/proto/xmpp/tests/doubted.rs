@@ -14,9 +14,7 @@ fn a_row_that_the_archive_showed_in_what_is_forgotten_is_in_doubt_when_the_serve
     rig.frame();
     rig.lose();
     rig.connect();
-    while !rig.xmpp.session.ready {
-        assert!(rig.frame());
-    }
+    rig.until(|rig| rig.xmpp.session.ready);
     rig.cut();
     rig.lose();
     assert_eq!(rig.state(row), RowState::Sent);
@@ -40,16 +38,12 @@ fn a_row_of_before_a_restart_that_a_later_page_shows_does_not_make_the_next_catc
     }
     rig.connect();
     let row = rig.say("once");
-    while rig.sent("<body>once") == 0 {
-        assert!(rig.frame());
-    }
+    rig.until(|rig| rig.sent("<body>once") != 0);
     rig.crash();
     // Its second page shows the row; nothing of it reaches the disk.
     rig.connect();
     let here = |event: &Event| matches!(event, Event::Message(arrival) if arrival.text == "once");
-    while !rig.filling.iter().any(here) {
-        assert!(rig.frame());
-    }
+    rig.until(|rig| rig.filling.iter().any(here));
     rig.lose();
     rig.connect();
     rig.run();
@@ -68,15 +62,11 @@ fn a_row_sent_again_is_not_forgotten_when_the_page_that_looked_for_it_before_com
     rig.server.killed(1);
     rig.connect();
     let asked = rig.sent("<after>");
-    while rig.sent("<after>") == asked {
-        assert!(rig.frame());
-    }
+    rig.until(|rig| rig.sent("<after>") != asked);
     rig.cut();
     rig.commit();
     // The page does not show it, so it goes out again; nothing of that reaches the disk.
-    while rig.sent("<body>again") < 2 {
-        assert!(rig.frame());
-    }
+    rig.until(|rig| rig.sent("<body>again") >= 2);
     rig.lose();
     rig.connect();
     while rig.frame() {}

@@ -225,6 +225,13 @@ impl Rig {
         true
     }
 
+    /// Frames from the server until this holds; there must be enough of them.
+    pub(super) fn until(&mut self, done: impl Fn(&Self) -> bool) {
+        while !done(self) {
+            assert!(self.frame());
+        }
+    }
+
     /// A frame that the server sends besides its own.
     pub(super) fn feed(&mut self, frame: &str) {
         self.server.sends(frame);
