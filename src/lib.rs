@@ -38,13 +38,14 @@ pub const fn mutant(_name: &str) -> bool {
 
 /// A named moment, such as the one between a commit and its answer, at which a test interferes. With
 /// `WAKEFUL_FAILPOINT=name:n` the process dies as by SIGKILL when the moment comes for the n-th time; with
-/// `WAKEFUL_GATE=name:FILE`, while FILE is there, whoever comes through writes `FILE.reached` and goes no further. Only in
-/// builds with debug assertions; in every other this vanishes.
+/// `WAKEFUL_FAILPOINT=name:n:MS` it first stands there for so many milliseconds, as on a slow disk, so that what is said
+/// elsewhere meanwhile is out; with `WAKEFUL_GATE=name:FILE`, while FILE is there, whoever comes through writes
+/// `FILE.reached` and goes no further. Only in builds with debug assertions; in every other this vanishes.
 #[cfg(debug_assertions)]
 pub fn failpoint(name: &str) {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
-    static DEATH: OnceLock<Option<(String, AtomicU64)>> = OnceLock::new();
+    static DEATH: OnceLock<Option<(String, AtomicU64, std::time::Duration)>> = OnceLock::new();
     static GATE: OnceLock<Option<(String, String)>> = OnceLock::new();
     let plan = |variable: &str| {
         let text = std::env::var(variable).ok()?;
@@ -52,12 +53,15 @@ pub fn failpoint(name: &str) {
     };
     let death = DEATH.get_or_init(|| {
         let (name, count) = plan("WAKEFUL_FAILPOINT")?;
-        Some((name, AtomicU64::new(count.parse().ok()?)))
+        let (count, stay) = count.split_once(':').unwrap_or((&count, "0"));
+        Some((name, AtomicU64::new(count.parse().ok()?), std::time::Duration::from_millis(stay.parse().ok()?)))
     });
-    if let Some((chosen, left)) = death
+    if let Some((chosen, left, stay)) = death
         && chosen == name
         && left.fetch_sub(1, Ordering::Relaxed) == 1
     {
+        #[expect(clippy::disallowed_methods, reason = "a test asks for the wait itself")]
+        std::thread::sleep(*stay);
         std::process::abort();
     }
     if let Some((chosen, file)) = GATE.get_or_init(|| plan("WAKEFUL_GATE"))

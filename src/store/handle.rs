@@ -317,6 +317,18 @@ impl Store {
     /// # Errors
     /// `Invalid` or `NotFound` if it makes no sense; `Disk` if it is not kept.
     pub async fn enqueue(&self, draft: Draft) -> Result<Enqueued> {
+        if crate::mutant("queued-before-commit") {
+            let (early, answer) = tokio::sync::oneshot::channel();
+            let work = self.write(Some(draft.at), move |tx| {
+                let enqueued = outbox::enqueue(tx, &draft)?;
+                let _nobody_waits = early.send(enqueued.clone());
+                Ok(enqueued)
+            });
+            return tokio::select! {
+                Ok(early) = answer => Ok(early),
+                committed = work => committed,
+            };
+        }
         self.write(Some(draft.at), move |tx| outbox::enqueue(tx, &draft)).await
     }
 

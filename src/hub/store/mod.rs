@@ -151,14 +151,17 @@ impl Store {
         F: FnOnce(&Connection) -> Result<Done, Stop> + Send + 'static,
     {
         if crate::mutant("hub-ok-before-commit") {
-            let (early, answer) = tokio::sync::oneshot::channel();
+            let (early, mut answer) = tokio::sync::oneshot::channel();
             let work = self.writer.call(move |conn| {
                 let Done { answer, hints } = job(conn)?;
                 let _nobody_waits = early.send(answer.clone());
                 Ok((answer, hints))
             });
-            let stop = work.await;
-            return answer.await.map_or(stop, Ok);
+            return tokio::select! {
+                biased;
+                committed = work => answer.try_recv().map_or(committed, Ok),
+                Ok(answer) = &mut answer => Ok(answer),
+            };
         }
         self.writer.call(move |conn| job(conn).map(|Done { answer, hints }| (answer, hints))).await
     }
