@@ -13,6 +13,7 @@ mod kills;
 mod load;
 mod power;
 mod races;
+mod replaced;
 mod room;
 mod survival;
 mod workload;
