@@ -8,6 +8,7 @@ use crate::model::{
     AccountId, Command, CommandKind, CommandTarget, ConversationKey, ConversationKind, MessageId, OutboxId,
     SendFailure, ServerRef, Timestamp,
 };
+use rusqlite::Connection;
 use std::collections::BTreeSet;
 
 /// One open row as it is weighed for handing out.
@@ -90,8 +91,9 @@ fn hand_out(tx: &mut Tx<'_>, account: AccountId, row: &Open) -> Result<HandOut> 
             Filled::Yes => {}
             Filled::Waits => return Ok(HandOut::TargetWaits),
             // An answer to something that is gone is still worth sending.
-            Filled::Never if matches!(what, CommandKind::Send { .. }) => drop_reply(&mut what),
+            Filled::Never | Filled::Gone if matches!(what, CommandKind::Send { .. }) => drop_reply(&mut what),
             Filled::Never => return refused(tx, "target_failed", "the message it is about was never sent"),
+            Filled::Gone => return refused(tx, "target_gone", "the message it is about is no longer here"),
         }
     }
     if let CommandKind::React { target, key, on, all } = &mut what {
@@ -141,14 +143,28 @@ enum Filled {
     Yes,
     Waits,
     Never,
+    Gone,
 }
 
 /// All that is known of a target now.
 fn fill(tx: &Tx<'_>, account: AccountId, target: &mut CommandTarget) -> Result<Filled> {
-    let found = tx.one(
+    Ok(match named(tx.conn, account.0, target)? {
+        Some((true, code::PENDING | code::IN_FLIGHT)) => Filled::Waits,
+        Some((true, code::FAILED)) => Filled::Never,
+        Some(_) => Filled::Yes,
+        // Named when it was read out of a damaged file.
+        None if target.server.is_some() => Filled::Yes,
+        None => Filled::Gone,
+    })
+}
+
+/// Fills in how the server and its sender call a message: whether it is ours, and its state. `None`: it is not here.
+pub(super) fn named(conn: &Connection, account: i64, target: &mut CommandTarget) -> Result<Option<(bool, i64)>> {
+    super::tx::one(
+        conn,
         "SELECT a.name, m.server_ref, m.server_order, m.sender_ref, u.user, m.outgoing, m.state FROM message m
          JOIN user u ON u.key = m.sender LEFT JOIN archive a ON a.key = m.archive WHERE m.id = ?1 AND m.account = ?2",
-        (*target.id.0.as_bytes(), account.0),
+        (*target.id.0.as_bytes(), account),
         |row| {
             let archive = row.get::<_, Option<String>>(0)?;
             let rest = row.get::<_, Option<String>>(1)?;
@@ -163,12 +179,7 @@ fn fill(tx: &Tx<'_>, account: AccountId, target: &mut CommandTarget) -> Result<F
             }
             Ok((outgoing, row.get::<_, i64>(6)?))
         },
-    )?;
-    Ok(match found {
-        Some((true, code::PENDING | code::IN_FLIGHT)) => Filled::Waits,
-        Some((true, code::FAILED)) | None => Filled::Never,
-        Some(_) => Filled::Yes,
-    })
+    )
 }
 
 /// All of our reactions on a message once this row and those before it are carried out.

@@ -220,9 +220,9 @@ pub(super) fn restore(
     conv: Option<&Conv>,
     id: MessageId,
     maybe_sent: bool,
-) -> Result<()> {
+) -> Result<OutboxId> {
     let me = me(tx, draft.account)?;
-    put(tx, draft, conv, id, &me, maybe_sent).map(drop)
+    put(tx, draft, conv, id, &me, maybe_sent).map(|(row, _)| row)
 }
 
 /// The message itself, last in its conversation until the server has it.

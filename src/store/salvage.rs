@@ -3,10 +3,10 @@
 
 use super::account;
 use super::conversation::Conv;
-use super::tx::{Result, Tx, set_meta};
-use super::{Draft, conversation, outbox};
+use super::tx::{Result, Tx, json, set_meta};
+use super::{Draft, conversation, handout, outbox, settle};
 use crate::db;
-use crate::model::{AccountId, AccountRecord, CommandKind, Timestamp};
+use crate::model::{AccountId, AccountRecord, CommandKind, SendFailure, Timestamp};
 use rusqlite::{Connection, Row};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,7 +32,7 @@ struct Conversation {
     title: Option<String>,
 }
 
-/// A request that was not settled.
+/// A request that was not settled, or failed.
 #[derive(Debug)]
 pub(super) struct Request {
     account: i64,
@@ -41,6 +41,7 @@ pub(super) struct Request {
     what: String,
     maybe_sent: bool,
     written_at: i64,
+    failure: Option<SendFailure>,
 }
 
 /// Reads what can be read; a file that does not open gives nothing.
@@ -67,15 +68,36 @@ pub(super) fn read(path: &Path, settings: &db::Settings) -> Salvaged {
     found.settings = table(&conn, "SELECT key, value FROM meta WHERE key LIKE 'room:%'", "key", &mut whole, |row| {
         Ok((row.get(0)?, row.get(1)?))
     });
-    let open = "SELECT id, account, conversation, message, what, maybe_sent OR state = 1, written_at FROM outbox
-                WHERE state IN (0, 1)";
+    let open =
+        "SELECT id, account, conversation, message, what, maybe_sent OR state = 1, written_at, state, code, error
+                FROM outbox WHERE state IN (0, 1, 3)";
     found.rows = table(&conn, open, "id", &mut whole, |row| {
         let (account, conversation, message) = (row.get(1)?, row.get(2)?, row.get(3)?);
         let (what, maybe_sent, written_at) = (row.get(4)?, row.get(5)?, row.get(6)?);
-        Ok((row.get(0)?, Request { account, conversation, message, what, maybe_sent, written_at }))
+        let failure = match row.get::<_, i64>(7)? {
+            settle::FAILED => Some(SendFailure {
+                code: row.get::<_, Option<String>>(8)?.unwrap_or_default(),
+                text: row.get::<_, Option<String>>(9)?.unwrap_or_default(),
+            }),
+            _ => None,
+        };
+        Ok((row.get(0)?, Request { account, conversation, message, what, maybe_sent, written_at, failure }))
     });
+    for row in found.rows.values_mut() {
+        name_target(&conn, row);
+    }
     found.incomplete = !whole;
     found
+}
+
+/// Writes into the request what the server calls the message that it is about: that comes back under another local id.
+fn name_target(conn: &Connection, row: &mut Request) {
+    let Ok(mut what) = serde_json::from_str::<CommandKind>(&row.what) else { return };
+    let Some(target) = handout::target_of(&mut what) else { return };
+    match handout::named(conn, row.account, target) {
+        Ok(_) => row.what = json(&what).unwrap_or_else(|_| std::mem::take(&mut row.what)),
+        Err(error) => tracing::warn!(%error, "what a request is about cannot be read"),
+    }
 }
 
 /// A table's rows, forwards until a page cannot be read, then backwards until the same.
@@ -155,6 +177,9 @@ fn request(
     let id = super::tx::message_id(row.message);
     let at = Timestamp(row.written_at);
     let draft = Draft { account: *account, conversation: conv.map(|conv| conv.id), what, id: Some(id), at };
-    outbox::restore(tx, &draft, conv, id, row.maybe_sent)?;
+    let restored = outbox::restore(tx, &draft, conv, id, row.maybe_sent)?;
+    if let Some(failure) = &row.failure {
+        settle::fail(tx, *account, restored, failure)?;
+    }
     Ok(true)
 }

@@ -157,3 +157,32 @@ async fn what_a_reader_cannot_read_has_the_file_read_through() {
     f.store.check(true).await;
     assert_eq!(f.store.health().borrow().state, StoreState::Damaged);
 }
+
+#[tokio::test]
+async fn what_failed_and_what_is_about_a_message_of_the_damaged_file_is_carried_over_too() {
+    let f = with_messages().await;
+    let conversation = f.conversation("c1").await;
+    let failed = f.send(conversation, "nobody took it").await.message;
+    let taken = f.take(9).await;
+    let failure = crate::model::SendFailure { code: "forbidden".into(), text: "not to this one".into() };
+    f.apply(vec![Event::Settled(Settled { outbox: taken[1].outbox, outcome: Outcome::Failed(failure) })]).await;
+    let about = f.all().await.into_iter().find(|message| !message.outgoing).unwrap();
+    let target = crate::model::CommandTarget { id: about.id, server: None, sender_ref: None, sender: String::new() };
+    let react = CommandKind::React { target, key: "+".into(), on: true, all: vec![] };
+    let reaction = f.store.enqueue(f.draft(Some(conversation), react)).await.unwrap().message;
+    f.store.close().await;
+    let path = f.dir.path().join("wakeful.db");
+    spoil(&path, root(&path, "message_kind") - 1, 1);
+    set_running(&path);
+    let store = reopen(&f).unwrap();
+    let told = store.health().borrow().quarantined.clone().unwrap();
+    assert_eq!((told.carried, told.incomplete), (3, false), "{told:?}");
+    let account = store.accounts().await.unwrap().remove(0).0;
+    let handed: Vec<_> = store.take_outbox(account, 9, Timestamp(T0 + 1_000)).await.unwrap();
+    assert_eq!(handed.iter().map(|command| command.cid).collect::<Vec<_>>(), [taken[0].cid, reaction]);
+    let CommandKind::React { target, .. } = &handed[1].what else { panic!("{:?}", handed[1]) };
+    assert_eq!(target.server.as_ref().map(|server| &server.id), about.server_id.as_ref(), "as the server calls it");
+    let kept = store.message(failed).await.unwrap();
+    assert_eq!((kept.state, kept.error.as_deref()), (crate::model::MessageState::Failed, Some("not to this one")));
+    assert!(store.retry(failed).await.unwrap(), "its text is here still");
+}
