@@ -102,6 +102,7 @@ pub(super) fn of_key(
         }
         (None, Some(older)) => {
             // The server names a new conversation with the same person (a new epoch): it takes the old one's place.
+            forget_numbers(tx, older.key)?;
             tx.run("UPDATE conversation SET server = ?2 WHERE key = ?1", (older.key, &key.server))?;
             by_key(tx, older.key)
         }
@@ -170,8 +171,24 @@ fn complete(tx: &mut Tx<'_>, found: Conv, key: &ConversationKey) -> Result<Conv>
     by_key(tx, found.key)
 }
 
+/// What is here was numbered by a server that was set up anew since: only its places count from here on, and so it stays
+/// before what comes, and says nothing of how far that was read.
+fn forget_numbers(tx: &Tx<'_>, conversation: i64) -> Result<()> {
+    for sql in [
+        "UPDATE message SET server_order = NULL WHERE conversation = ?1 AND server_order IS NOT NULL",
+        "UPDATE mark SET delivered_order = 0, read_order = 0 WHERE conversation = ?1",
+        "UPDATE conversation SET read_order = 0 WHERE key = ?1",
+    ] {
+        tx.run(sql, [conversation])?;
+    }
+    Ok(())
+}
+
 /// Two rows turn out to be one conversation: everything moves to `keep`, which people have seen first.
 fn merge(tx: &mut Tx<'_>, keep: &Conv, lose: &Conv, key: &ConversationKey) -> Result<Conv> {
+    if keep.server.is_some() && keep.server != lose.server {
+        forget_numbers(tx, keep.key)?;
+    }
     for table in ["message", "outbox", "span", "thrown", "banner", "orphan"] {
         tx.run(&format!("UPDATE {table} SET conversation = ?1 WHERE conversation = ?2"), (keep.key, lose.key))?;
     }

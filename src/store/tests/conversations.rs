@@ -1,7 +1,7 @@
 //! Conversations by their names.
 
 use super::*;
-use crate::model::{ConversationKind, ConversationUpdate, Member, MemberUpdate, Role, UserUpdate};
+use crate::model::{ConversationKind, ConversationUpdate, Member, MemberUpdate, MessageState, Role, UserUpdate};
 use crate::store::{Named, StoreError};
 
 fn update(server: Option<&str>, peer: Option<&str>, title: Option<&str>) -> Event {
@@ -85,4 +85,31 @@ async fn conversations_come_newest_activity_first_and_those_we_left_stay_readabl
     let seen: Vec<_> = all.iter().map(|found| (found.name.as_str(), found.gone)).collect();
     assert_eq!(seen, [("new", false), ("old", true)]);
     assert_eq!(f.texts().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_server_set_up_anew_goes_on_with_a_person_behind_what_is_here_and_its_numbers_are_new_ones() {
+    let f = Fixture::new().await;
+    let bob = |server: &str| ConversationKey { server: Some(server.into()), peer: Some("bob".into()) };
+    let said = |server: &str, epoch: &str, order: u64, text: &str, outgoing: bool| {
+        let mut arrival = arrival(server, order, text);
+        arrival.conversation = bob(server);
+        arrival.server = Some(ServerRef { id: format!("{epoch}/{server}/{order}"), order: Some(order) });
+        arrival.outgoing = outgoing;
+        arrival.sender = if outgoing { "ann" } else { "bob" }.into();
+        if epoch == "e2" {
+            arrival.sent_at = Timestamp(T0 + 1_000_000 + 1_000 * i64::try_from(order).unwrap());
+        }
+        event(arrival)
+    };
+    f.apply((1..=6).map(|order| said("c1", "e1", order, &format!("old {order}"), order % 2 == 0)).collect()).await;
+    f.apply(vec![read_by_me("c1", 6), read_by("c1", Reader::User("bob".into()), 6)]).await;
+    f.apply(vec![said("c9", "e2", 1, "new 1", false), said("c9", "e2", 2, "new 2", true)]).await;
+    let all = f.all().await;
+    let tail: Vec<_> = all.iter().rev().take(2).rev().map(|message| (message.text.as_str(), message.state)).collect();
+    assert_eq!(tail, [("new 1", MessageState::Received), ("new 2", MessageState::Sent)], "{:?}", f.texts().await);
+    assert_eq!((all.len(), f.unread("c9").await), (8, 1));
+    f.apply(vec![read_by("c9", Reader::Me, 1), read_by("c9", Reader::User("bob".into()), 2)]).await;
+    assert_eq!(f.unread("c9").await, 0);
+    assert_eq!(f.all().await[7].state, MessageState::Read);
 }
