@@ -23,6 +23,12 @@ impl Desk<'_> {
             return Ok(first);
         }
         let conv = self.my_conv(&conv.name)?.0;
+        if let Some(before) = &frame.after
+            && !self.has(&conv, before)?
+        {
+            let words = "the message before it is not here: send it first";
+            return Err(Stop::refuse(ErrorCode::Unavailable, words).field("after").scope(ErrScope::Send));
+        }
         if let Some(re) = frame.re
             && !self.visible(conv.id, stored(re))?
         {
@@ -65,6 +71,13 @@ impl Desk<'_> {
                 ..WireOk::default()
             })),
         }
+    }
+
+    /// Whether a message of the sender's is stored.
+    fn has(&self, conv: &ConvRow, cid: &str) -> Result<bool, Stop> {
+        let sql = "SELECT 1 FROM msg WHERE conv = ?1 AND sender = ?2 AND cid = ?3";
+        let mut find = self.conn.prepare_cached(sql)?;
+        Ok(find.query_row(params![conv.id, self.who.user, cid], |_| Ok(())).optional()?.is_some())
     }
 
     fn number(&self, conv: &ConvRow) -> Result<(i64, i64), Stop> {

@@ -90,6 +90,26 @@ fn a_repeat_is_stored_once_and_told_once() {
 }
 
 #[test]
+fn a_message_that_comes_after_another_is_not_taken_without_it() {
+    let bench = Bench::new();
+    let alice = bench.user("alice");
+    bench.user("bob");
+    let (first, second) = (cid(), cid());
+    let send = |cid: &str, after: Option<&str>| {
+        let mut frame = json!({"t": "send", "to": "bob", "cid": cid, "body": {"type": "text", "text": cid}});
+        if let Some(after) = after {
+            frame["after"] = json!(after);
+        }
+        bench.request(&alice, frame)
+    };
+    let refused = send(&second, Some(&first)).unwrap_err();
+    assert_eq!((refused.code, refused.field.as_deref()), (ErrorCode::Unavailable, Some("after")));
+    assert_eq!(send(&first, None).unwrap().seq, Some(1), "nothing was stored before");
+    assert_eq!(send(&second, Some(&first)).unwrap().seq, Some(2));
+    assert_eq!(send(&second, Some(&cid())).unwrap().dup, Some(true), "what is stored is stored");
+}
+
+#[test]
 fn hints_name_everybody_whose_stream_has_grown() {
     let bench = Bench::new();
     let (alice, bob) = (bench.user("alice"), bench.user("bob"));

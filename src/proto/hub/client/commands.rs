@@ -4,8 +4,8 @@ use super::desk::Request;
 use super::facts::{self, time};
 use super::{Hub, Phase};
 use crate::model::{
-    Attachment, Command, CommandKind, CommandTarget, ConversationKey, Event, OutboxId, Outcome, SendFailure, Settled,
-    Timestamp,
+    Attachment, Command, CommandKind, CommandTarget, ConversationKey, Event, MessageId, OutboxId, Outcome, SendFailure,
+    Settled, Timestamp,
 };
 use crate::proto::hub::wire::client::{self, ClientFrame, ConvVerb};
 use crate::proto::hub::wire::server::{Err, Ok};
@@ -50,8 +50,9 @@ impl Hub {
 
     fn request(&mut self, command: Command) {
         let id = self.desk.id();
-        let sends = matches!(command.what, CommandKind::Send { .. });
-        let Some(frame) = frame(id, &command) else {
+        let sends = matches!(command.what, CommandKind::Send { .. }).then_some(command.cid);
+        let before = command.conversation.as_ref().and_then(|to| self.desk.last_message(to));
+        let Some(frame) = frame(id, &command, before.filter(|_| !crate::mutant("hub-order-unsaid"))) else {
             self.settle(command.outbox, failed("unsupported", "this server does not offer that"));
             return;
         };
@@ -72,7 +73,7 @@ impl Hub {
         &mut self,
         outbox: OutboxId,
         conversation: Option<ConversationKey>,
-        sends: bool,
+        sends: Option<MessageId>,
         ok: Ok,
     ) {
         self.later.remove(&outbox);
@@ -82,7 +83,7 @@ impl Hub {
         }
         let conv = ok.conv.clone().or_else(|| ok.c.as_ref().map(|made| made.conv.clone()));
         let server = match (&conv, ok.seq) {
-            (Some(conv), Some(seq)) if sends => Some(self.me.server_ref(conv, seq)),
+            (Some(conv), Some(seq)) if sends.is_some() => Some(self.me.server_ref(conv, seq)),
             _ => None,
         };
         let peer = conversation.and_then(|key| key.peer);
@@ -158,7 +159,7 @@ fn blob(file: Attachment) -> wire::Attachment {
 }
 
 /// The request for a row; `None` where the hub has nothing like it.
-fn frame(id: u64, command: &Command) -> Option<ClientFrame> {
+fn frame(id: u64, command: &Command, before: Option<MessageId>) -> Option<ClientFrame> {
     let server = command.conversation.as_ref().and_then(|key| key.server.clone());
     let peer = command.conversation.as_ref().and_then(|key| key.peer.clone());
     let cid = command.cid.to_string();
@@ -168,8 +169,8 @@ fn frame(id: u64, command: &Command) -> Option<ClientFrame> {
             let re = reply_to.as_ref().and_then(order);
             let att = (!attachments.is_empty()).then(|| attachments.into_iter().map(blob).collect());
             let to = if server.is_none() { peer } else { None };
-            client::Send { id, cid, body: Body::text(text), conv: server, to, re, att, ..client::Send::default() }
-                .into()
+            let (body, after) = (Body::text(text), before.map(|id| id.to_string()));
+            client::Send { id, cid, body, conv: server, to, after, re, att, ..client::Send::default() }.into()
         }
         CommandKind::Edit { target, text } => {
             let (conv, seq) = (server?, order(&target)?);

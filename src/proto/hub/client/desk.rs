@@ -1,14 +1,14 @@
 //! Requests on their way: each has an id, the hub's limit on open ones is kept, people's commands go first.
 
-use crate::model::{ConversationKey, FetchHole, OutboxId};
+use crate::model::{ConversationKey, FetchHole, MessageId, OutboxId};
 use crate::proto::hub::wire::{ClientFrame, encode};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What an answer is for.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Request {
-    /// An outbox row.
-    Command { outbox: OutboxId, conversation: Option<ConversationKey>, sends: bool },
+    /// An outbox row; the id that it has if it is a message.
+    Command { outbox: OutboxId, conversation: Option<ConversationKey>, sends: Option<MessageId> },
     /// A reader's wish for older history.
     Fetch(FetchHole),
     /// The gap since the last contiguous point.
@@ -77,6 +77,19 @@ impl Desk {
 
     pub(super) fn any(&self, mut wanted: impl FnMut(&Request) -> bool) -> bool {
         self.open.values().any(&mut wanted)
+    }
+
+    /// The last message of a conversation that has no answer yet.
+    pub(super) fn last_message(&self, to: &ConversationKey) -> Option<MessageId> {
+        let both = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+        self.open.values().rev().find_map(|request| match request {
+            Request::Command { conversation: Some(other), sends: Some(id), .. }
+                if both(&other.server, &to.server) || both(&other.peer, &to.peer) =>
+            {
+                Some(*id)
+            }
+            _ => None,
+        })
     }
 
     pub(super) fn holds(&self, row: OutboxId) -> bool {

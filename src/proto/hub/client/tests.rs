@@ -264,6 +264,35 @@ fn a_message_to_somebody_new_names_the_person_and_learns_the_conversation_from_t
 }
 
 #[test]
+fn a_message_names_the_one_before_it_that_is_still_on_its_way() {
+    let mut play = Play::live();
+    play.tell(Input::Frame(Frame::received(welcome(json!({"head": 10})).to_string(), Timestamp(1))));
+    let named = |row: u8, to: ConversationKey| {
+        let Input::Command(mut command) = send(row.into(), to) else { unreachable!() };
+        command.cid = MessageId(uuid::Uuid::from_bytes([0x01, 0x89, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, row]));
+        (command.cid.to_string(), Input::Command(command))
+    };
+    let bob = |server: Option<&str>| ConversationKey { server: server.map(Into::into), peer: Some("bob".into()) };
+    let (first, command) = named(1, bob(None));
+    let out = play.tell(command);
+    assert_eq!(out[0]["after"], Value::Null, "{out:?}");
+    let (_, command) = named(2, ConversationKey::server("other"));
+    assert_eq!(play.tell(command)[0]["after"], Value::Null, "of another conversation");
+    let (second, command) = named(3, bob(Some("c1")));
+    assert!(play.tell(command).is_empty(), "the limit is two");
+    let (_, command) = named(4, bob(Some("c1")));
+    assert!(play.tell(command).is_empty());
+    let out = play.hear(json!({"t": "ok", "re": 1, "conv": "c1", "seq": 1, "rev": 1, "ts": 5}));
+    assert_eq!(out[0]["after"], json!(first), "as it was when it was written");
+    let out = play.hear(json!({"t": "ok", "re": 2, "conv": "other", "seq": 1, "rev": 1, "ts": 5}));
+    assert_eq!(out[0]["after"], json!(second));
+    play.hear(json!({"t": "ok", "re": 3, "conv": "c1", "seq": 2, "rev": 2, "ts": 5}));
+    play.hear(json!({"t": "ok", "re": 4, "conv": "c1", "seq": 3, "rev": 3, "ts": 5}));
+    let (_, command) = named(5, bob(Some("c1")));
+    assert_eq!(play.tell(command)[0]["after"], Value::Null, "nothing is on its way");
+}
+
+#[test]
 fn a_refusal_is_final_or_comes_later_with_growing_pauses() {
     let mut play = Play::live();
     play.take_events();

@@ -181,6 +181,7 @@ impl Send {
         may_id(self.conv.as_ref(), "conv")?;
         may_id(self.to.as_ref(), "to")?;
         cid(Some(&self.cid))?;
+        ensure(self.after.as_ref().is_none_or(|after| is_uuid(after)), "after", "a UUID in lower-case hexadecimal")?;
         may_int(self.re, 1, MAX_INT, "re")?;
         if let Some(mentions) = &self.mentions {
             ensure(mentions.len() <= 50, "mentions", "too many")?;

@@ -225,6 +225,8 @@ wire! {
         conv: String,
         /// or to this user, opening the direct conversation if need be.
         to: String,
+        /// The sender's message before this one, if that has no answer yet: without it this one is refused for now.
+        after: String,
         /// The message it answers.
         re: u64,
         /// Who is named in it.
