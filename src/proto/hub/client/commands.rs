@@ -2,7 +2,7 @@
 
 use super::desk::Request;
 use super::facts::{self, time};
-use super::{Hub, Phase};
+use super::{Hub, Phase, verdict};
 use crate::model::{
     Attachment, Command, CommandKind, CommandTarget, ConversationKey, Event, MessageId, OutboxId, Outcome, SendFailure,
     Settled, Timestamp,
@@ -34,9 +34,8 @@ impl Hub {
     fn reads_over_gap(&self, command: &Command) -> bool {
         let CommandKind::Mark { upto } = &command.what else { return false };
         let Some(conv) = command.conversation.as_ref().and_then(|key| key.server.as_ref()) else { return false };
-        let fill = |open: &Request| matches!(open, Request::Fill { conv: other } if other == conv);
-        let coming =
-            matches!(self.phase, Phase::Snapshot { .. }) || self.desk.any(fill) || self.ledger.is_landing(conv);
+        let filling = self.is_filling(|other| other == conv);
+        let coming = matches!(self.phase, Phase::Snapshot { .. }) || filling || self.ledger.is_landing(conv);
         let over = order(upto).is_some_and(|seq| self.ledger.lacks_below(conv, seq));
         coming && over && !crate::mutant("hub-read-over-gap")
     }
@@ -93,11 +92,7 @@ impl Hub {
 
     pub(super) fn on_command_err(&mut self, outbox: OutboxId, err: Err) {
         let outcome = match err.code {
-            ErrorCode::RateLimited
-            | ErrorCode::Unavailable
-            | ErrorCode::Timeout
-            | ErrorCode::Internal
-            | ErrorCode::Unknown => {
+            code if verdict::passes(code) => {
                 let tries = self.later.entry(outbox).or_default();
                 let pause = self.settings.later.saturating_mul(1 << (*tries).min(7));
                 *tries += 1;

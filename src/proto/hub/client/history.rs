@@ -1,14 +1,16 @@
 //! History on demand and the filling of what an outage left open.
 
+use super::again::Page;
 use super::desk::Request;
 use super::facts;
-use super::{Hub, Phase};
+use super::{Hub, Phase, verdict};
 use crate::model::{ConversationKey, ConversationUpdate, Event, FetchHole, Member, Origin, Span, SpanEdge};
 use crate::proto::hub::wire::ConvKind;
 use crate::proto::hub::wire::client;
 use crate::proto::hub::wire::object::Order;
 use crate::proto::hub::wire::server::{Err, Ok};
 use crate::proto::hub::wire::{ErrorCode, event::Msg};
+use std::time::{Duration, Instant};
 
 /// Readers' wishes under way at one time; a wish beyond is dropped, the reader asks again.
 const FETCHES: usize = 16;
@@ -35,7 +37,7 @@ impl Hub {
 
     pub(super) fn fill(&mut self, conv: String) {
         let Some(mark) = self.ledger.marks().get(&conv).filter(|mark| mark.gap.is_some()) else { return };
-        if self.desk.any(|open| matches!(open, Request::Fill { conv: other } if *other == conv)) {
+        if self.is_filling(|other| other == conv) {
             return;
         }
         let id = self.desk.id();
@@ -49,6 +51,30 @@ impl Hub {
         };
         self.desk.push(id, &frame.into(), Request::Fill { conv });
         self.pump();
+    }
+
+    /// A gap of such a conversation is being filled, or will be after a pause.
+    pub(super) fn is_filling(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        self.desk.any(|open| matches!(open, Request::Fill { conv } if wanted(conv)))
+            || self.again.any(|conv, page| page == Page::Fill && wanted(conv))
+    }
+
+    /// Asks for the pages whose pause is over.
+    pub(super) fn ask_pages_again(&mut self, now: Instant) {
+        let due = self.again.due(now);
+        if due.is_empty() {
+            return;
+        }
+        for (conv, page) in due {
+            match page {
+                Page::Fill => self.fill(conv),
+                Page::Repair => self.repair_conv(conv),
+            }
+        }
+        // One that is no longer needed holds nothing up.
+        self.check_caught_up();
+        self.acknowledge();
+        self.resume_waiting();
     }
 
     fn repair_conv(&mut self, conv: String) {
@@ -132,6 +158,7 @@ impl Hub {
     }
 
     pub(super) fn on_filled(&mut self, conv: String, ok: Ok) {
+        self.again.answered(&conv, Page::Fill);
         let Some(mark) = self.ledger.marks().get(&conv).cloned() else { return };
         let Some(gap) = mark.gap else { return };
         let more = ok.more == Some(true);
@@ -152,6 +179,7 @@ impl Hub {
     }
 
     pub(super) fn on_repaired(&mut self, conv: String, ok: Ok) {
+        self.again.answered(&conv, Page::Repair);
         let Some(upto) = self.ledger.marks().get(&conv).map(|mark| mark.seq) else { return };
         let more = ok.more == Some(true) && ok.since.is_some();
         for msg in ok.msgs.unwrap_or_default() {
@@ -186,10 +214,15 @@ impl Hub {
         self.fact(Event::Conversation(ConversationUpdate { key, kind, title: None, members, unread_below: None }));
     }
 
-    /// A page could not be had. What can never be had stays a hole; the rest is tried with the next connection.
-    pub(super) fn on_history_err(&mut self, request: Request, err: &Err) {
+    /// A page could not be had. What can never be had stays a hole, what cannot be had now is asked for again; the rest is
+    /// tried with the next connection.
+    pub(super) fn on_history_err(&mut self, now: Instant, request: Request, err: &Err) {
+        let passes = verdict::passes(err.code) && !crate::mutant("hub-page-error-is-final");
+        let pause = err.retry_after.map(Duration::from_millis);
         let never = matches!(err.code, ErrorCode::NotFound | ErrorCode::NotMember | ErrorCode::Forbidden);
         match request {
+            Request::Fill { conv } if passes => self.again.failed(conv, Page::Fill, now, pause),
+            Request::Repair { conv } if passes => self.again.failed(conv, Page::Repair, now, pause),
             Request::Fill { conv } if never => self.ledger.mark(&conv).filled(0, true),
             Request::Repair { conv } if never => self.ledger.mark(&conv).repaired(0, true),
             _ => {}

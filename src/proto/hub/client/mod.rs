@@ -1,6 +1,7 @@
 //! The client's side of `wakeful.v1.json`, pure. It acknowledges only what is on disk, applies events only where they
 //! fit its cursor, and never signs anybody out.
 
+mod again;
 mod commands;
 mod desk;
 mod facts;
@@ -20,6 +21,7 @@ use super::wire::{ErrorCode, Mode, SUBPROTOCOL, decode_server, encode, event};
 use crate::machine::Machine;
 use crate::model::{Attention, BatchId, Command, Event, OutboxId, Power, Reason, Secret, Signal};
 use crate::proto::{CloseCode, Endpoint, Frame, FrameBody, Input, Output, Place, Protocol, Verdict};
+use again::Again;
 use desk::{Desk, Request};
 use progress::Ledger;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -53,6 +55,8 @@ pub struct Hub {
     me: facts::Me,
     phase: Phase,
     desk: Desk,
+    /// Pages of the catch-up that the hub could not give, until they are asked for again.
+    again: Again,
     /// The stream's end when it was last told.
     head: u64,
     caught_up: bool,
@@ -89,6 +93,7 @@ impl Hub {
             me: facts::Me::default(),
             phase: Phase::Closed,
             desk: Desk::new(),
+            again: Again::default(),
             head: 0,
             caught_up: false,
             acked: 0,
@@ -154,7 +159,7 @@ impl Hub {
     /// What is on disk and may be acknowledged. While messages below the cursor are still being fetched it is nothing:
     /// their senders would read that they have arrived.
     fn acknowledgeable(&self) -> Option<u64> {
-        let fetching = self.desk.any(|open| matches!(open, Request::Fill { .. })) || !self.ledger.is_idle();
+        let fetching = self.is_filling(|_| true) || !self.ledger.is_idle();
         let held = fetching && self.ledger.lacks() && !crate::mutant("hub-ack-over-gap");
         self.ledger.durable().filter(|_| !held)
     }
@@ -162,8 +167,9 @@ impl Hub {
     /// Everything missed is here: the stream has reached where it stood at welcome, and no gap is being filled.
     fn check_caught_up(&mut self) {
         let reached = self.ledger.cursor().is_some_and(|cursor| cursor.cur >= self.head);
-        let filling = self.desk.any(|open| matches!(open, Request::Fill { .. } | Request::Repair { .. }));
-        if reached && !filling && !self.caught_up && matches!(self.phase, Phase::Live) {
+        let repairing = self.desk.any(|open| matches!(open, Request::Repair { .. })) || self.again.any(|_, _| true);
+        let coming = repairing || self.is_filling(|_| true);
+        if reached && !coming && !self.caught_up && matches!(self.phase, Phase::Live) {
             self.caught_up = true;
             self.fact(Event::CaughtUp);
         }
@@ -203,6 +209,7 @@ impl Hub {
         self.phase = Phase::Closed;
         self.ledger.fall_back();
         self.desk.reset();
+        self.again = Again::default();
         self.waiting.clear();
         self.probe = None;
         self.repair = None;
@@ -250,7 +257,7 @@ impl Hub {
             ServerFrame::Pong(pong) => self.on_pong(now, &pong),
             ServerFrame::Ping(ping) => self.transmit(&client::Pong { n: ping.n }),
             ServerFrame::Ok(ok) => self.on_ok(*ok),
-            ServerFrame::Err(err) => self.on_err(*err),
+            ServerFrame::Err(err) => self.on_err(now, *err),
             ServerFrame::Bye(bye) => {
                 let after = bye.after.map(Duration::from_millis);
                 let (verdict, reason) = verdict::bye(bye.code, bye.reason.as_deref().unwrap_or_default(), after);
@@ -296,11 +303,11 @@ impl Hub {
         self.pump();
     }
 
-    fn on_err(&mut self, err: Err) {
+    fn on_err(&mut self, now: Instant, err: Err) {
         match err.re.map(|re| self.desk.answered(re)) {
             Some(Some(Request::Command { outbox, .. })) => self.on_command_err(outbox, err),
             Some(Some(request)) => {
-                self.on_history_err(request, &err);
+                self.on_history_err(now, request, &err);
                 self.resume_waiting();
             }
             Some(None) => self.refused += 1,
@@ -390,6 +397,7 @@ impl Machine for Hub {
             let detail = "events that were announced did not come".to_owned();
             self.disconnect(Verdict::Retry, Reason::Protocol { detail });
         }
+        self.ask_pages_again(now);
     }
 
     fn poll_output(&mut self) -> Option<Output> {
@@ -397,7 +405,7 @@ impl Machine for Hub {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.repair.as_ref().map(|repair| repair.until)
+        self.repair.as_ref().map(|repair| repair.until).into_iter().chain(self.again.next()).min()
     }
 }
 

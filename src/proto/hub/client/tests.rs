@@ -86,6 +86,13 @@ impl Play {
         out
     }
 
+    /// So many milliseconds later.
+    fn wait(&mut self, ms: u64) -> Vec<Value> {
+        self.now += Duration::from_millis(ms);
+        self.hub.handle_timeout(self.now);
+        self.drain()
+    }
+
     fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }

@@ -1,11 +1,18 @@
-//! What a refused upgrade and a close code mean. A captive portal or a proxy never signs anybody out.
+//! What a refused upgrade, a close code and an error mean. A captive portal or a proxy never signs anybody out.
 
 use crate::model::Reason;
+use crate::proto::hub::wire::ErrorCode;
 use crate::proto::{CloseCode, Refusal, Verdict};
 use std::time::Duration;
 
 /// Where the hub asks to stay away but does not say for how long.
 const AWAY: Duration = Duration::from_secs(30);
+
+/// The same request may be granted later.
+pub(super) fn passes(code: ErrorCode) -> bool {
+    use ErrorCode::{Internal, RateLimited, Timeout, Unavailable, Unknown};
+    matches!(code, RateLimited | Unavailable | Timeout | Internal | Unknown)
+}
 
 /// An answer to the upgrade that was not 101.
 pub(super) fn refusal(refusal: Refusal) -> (Verdict, Reason) {

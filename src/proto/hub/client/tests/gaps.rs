@@ -67,17 +67,103 @@ fn nothing_is_acknowledged_while_older_messages_are_still_being_fetched() {
     assert_eq!(play.commit().last(), Some(&json!({"t": "ack", "cur": 91})));
 }
 
-#[test]
-fn what_cannot_be_fetched_holds_no_acknowledgement_back() {
+/// After an outage, with the changes here and 6 and 7 asked for: 5, 8 and 9 are on disk.
+fn lacking_two() -> Play {
     let mut play = Play::live();
     play.hear(ev(10, 11, json!([msg("c", 5, "bob")])));
     play.commit();
     play.tell(Input::Closed(None));
+    play.take_events();
     after_an_outage(&mut play);
-    play.commit();
-    play.hear(json!({"t": "err", "re": 1, "code": "unavailable"}));
     play.hear(json!({"t": "ok", "re": 2, "msgs": [], "more": false, "since": 9}));
+    play.commit();
+    play
+}
+
+#[test]
+fn what_can_never_be_fetched_holds_no_acknowledgement_back() {
+    let mut play = lacking_two();
+    play.hear(json!({"t": "err", "re": 1, "code": "not_found"}));
+    assert_eq!(play.hub.poll_timeout(), None);
+    assert!(play.events.contains(&Event::CaughtUp));
     assert_eq!(play.commit().last(), Some(&json!({"t": "ack", "cur": 90})));
+}
+
+#[test]
+fn a_page_that_cannot_be_had_now_is_asked_for_again_and_nothing_is_said_to_be_here_meanwhile() {
+    let mut play = lacking_two();
+    assert_eq!(play.hear(json!({"t": "err", "re": 1, "code": "unavailable"})), [] as [Value; 0]);
+    assert_eq!(play.hear(ev(90, 91, json!([msg("c", 10, "bob")]))), [] as [Value; 0], "nor sooner");
+    assert_eq!(play.commit(), [] as [Value; 0], "6 and 7 are not here yet");
+    assert_eq!(play.tell(mark(1, 9)), [] as [Value; 0], "and not read");
+    assert!(!play.events.contains(&Event::CaughtUp));
+    assert_eq!(play.wait(999), [] as [Value; 0]);
+    let again = json!({"t": "hist", "id": 3, "conv": "c", "after": 5, "order": "asc", "limit": 3});
+    assert_eq!(play.wait(1), [again]);
+    assert_eq!(play.hear(json!({"t": "err", "re": 3, "code": "rate_limited", "retry_after": 7000})), [] as [Value; 0]);
+    assert_eq!(play.wait(6_999), [] as [Value; 0], "the hub said when");
+    assert_eq!(play.wait(1).len(), 1);
+    let page: Vec<_> = (6..=7).map(|seq| msg("c", seq, "bob")).collect();
+    play.hear(json!({"t": "ok", "re": 4, "msgs": page, "more": true, "cursor": "x"}));
+    assert!(play.events.contains(&Event::CaughtUp));
+    let read = json!({"t": "mark", "id": 5, "conv": "c", "read": 9});
+    assert_eq!(play.commit(), [json!({"t": "ack", "cur": 91}), read]);
+    assert_eq!(play.hub.poll_timeout(), None);
+}
+
+#[test]
+fn changes_that_cannot_be_had_now_are_asked_for_again_before_it_calls_itself_caught_up() {
+    let mut play = Play::live();
+    play.hear(ev(10, 11, json!([msg("c", 7, "bob")])));
+    play.commit();
+    play.tell(Input::Closed(None));
+    play.take_events();
+    assert_eq!(after_an_outage(&mut play)[0]["t"], "changes");
+    play.hear(json!({"t": "err", "re": 1, "code": "timeout"}));
+    assert!(!play.events.contains(&Event::CaughtUp));
+    assert_eq!(play.commit(), [json!({"t": "ack", "cur": 90})], "every message is here");
+    let again = json!({"t": "changes", "id": 2, "conv": "c", "since": 7, "limit": 3});
+    assert_eq!(play.wait(1_000), [again]);
+    play.hear(json!({"t": "ok", "re": 2, "msgs": [], "more": false, "since": 9}));
+    assert!(play.events.contains(&Event::CaughtUp));
+}
+
+#[test]
+fn a_page_that_does_not_come_for_half_a_minute_is_given_up_for_this_connection() {
+    let mut play = lacking_two();
+    for (re, pause) in [(1, 1_000), (3, 2_000), (4, 4_000), (5, 8_000), (6, 16_000)] {
+        play.hear(json!({"t": "err", "re": re, "code": "internal"}));
+        assert!(!play.events.contains(&Event::CaughtUp));
+        assert_eq!(play.commit(), [] as [Value; 0]);
+        assert_eq!((play.wait(pause - 1).len(), play.wait(1).len()), (0, 1));
+    }
+    play.hear(json!({"t": "err", "re": 7, "code": "internal"}));
+    assert_eq!(play.hub.poll_timeout(), None);
+    assert!(play.events.contains(&Event::CaughtUp));
+    assert_eq!(play.commit(), [json!({"t": "ack", "cur": 90})]);
+    let asked = play.hear(ev(90, 91, json!([msg("c", 10, "bob")])));
+    assert_eq!(asked[0]["after"], 5, "a new message is a reason to ask once more");
+    play.hear(json!({"t": "err", "re": 8, "code": "internal"}));
+    assert_eq!((play.hub.poll_timeout(), play.commit()), (None, vec![json!({"t": "ack", "cur": 91})]));
+    play.tell(Input::Closed(None));
+    play.tell(Input::Opened { at: Timestamp(0) });
+    assert_eq!(play.hear(welcome(json!({"resume": "ok", "head": 91})))[1]["after"], 5, "and so is the next connection");
+    play.hear(json!({"t": "err", "re": 1, "code": "internal"}));
+    assert_eq!(play.wait(1_000).len(), 1);
+    play.hear(json!({"t": "err", "re": 2, "code": "rate_limited", "retry_after": 600_000}));
+    assert_eq!(play.hub.poll_timeout(), None, "nothing is held for minutes");
+}
+
+#[test]
+fn a_conversation_that_is_gone_is_not_asked_for_again() {
+    let mut play = lacking_two();
+    play.hear(json!({"t": "err", "re": 1, "code": "unavailable"}));
+    play.hear(ev(90, 91, json!([{"k": "gone", "conv": "c", "reason": "left"}])));
+    play.commit();
+    assert_eq!(play.wait(1_000), [] as [Value; 0]);
+    assert!(play.events.contains(&Event::CaughtUp));
+    assert_eq!(play.commit().last(), None);
+    assert_eq!(play.hub.acked, 91);
 }
 
 #[test]
@@ -142,7 +228,7 @@ fn a_read_mark_waits_for_older_messages_that_are_still_being_fetched() {
 }
 
 #[test]
-fn a_read_mark_waits_while_the_snapshot_comes_and_not_for_what_cannot_be_fetched() {
+fn a_read_mark_waits_while_the_snapshot_comes_and_not_for_what_can_never_be_fetched() {
     let mut play = Play::live();
     play.hear(ev(10, 11, json!([msg("c", 5, "bob")])));
     play.commit();
@@ -159,7 +245,7 @@ fn a_read_mark_waits_while_the_snapshot_comes_and_not_for_what_cannot_be_fetched
     play.commit();
     play.hear(json!({"t": "ok", "re": 2, "msgs": [], "more": false, "since": 9}));
     play.commit();
-    let out = play.hear(json!({"t": "err", "re": 1, "code": "unavailable"}));
+    let out = play.hear(json!({"t": "err", "re": 1, "code": "not_found"}));
     assert_eq!([out, play.commit()].concat()[0], json!({"t": "mark", "id": 3, "conv": "c", "read": 9}));
 }
 
