@@ -282,12 +282,20 @@ impl Store {
         self.write(None, move |tx| outbox::requeue(tx, account)).await
     }
 
-    /// When the earliest deferred row becomes due.
+    /// Rows that wait until a time of day wait no longer.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub async fn hasten_outbox(&self, account: AccountId) -> Result<()> {
+        self.write(None, move |tx| outbox::hasten(tx, account)).await
+    }
+
+    /// When the next deferred row becomes due after this moment.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub async fn outbox_due(&self, account: AccountId) -> Result<Option<Timestamp>> {
-        self.read(move |conn| outbox::due(conn, account)).await
+    pub async fn outbox_due(&self, account: AccountId, now: Timestamp) -> Result<Option<Timestamp>> {
+        self.read(move |conn| outbox::due(conn, account, now)).await
     }
 
     /// Rings when the account's outbox changed.

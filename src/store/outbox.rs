@@ -274,10 +274,17 @@ pub(super) fn requeue(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
     Ok(())
 }
 
-/// When the earliest deferred row becomes due.
-pub(super) fn due(conn: &Connection, account: AccountId) -> Result<Option<Timestamp>> {
-    let sql = "SELECT min(due_at) FROM outbox WHERE account = ?1 AND state IN (0, 1) AND state = 0 AND due_at > 0";
-    Ok(super::tx::one(conn, sql, [account.0], |row| row.get::<_, Option<i64>>(0))?.flatten().map(Timestamp))
+/// Rows that wait until a time of day wait no longer.
+pub(super) fn hasten(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
+    let sql = "UPDATE outbox SET due_at = 0 WHERE account = ?1 AND state IN (0, 1) AND state = 0 AND due_at > 0";
+    tx.run(sql, [account.0]).map(drop)
+}
+
+/// When the next deferred row becomes due. One that is due already and was not handed out stands behind another.
+pub(super) fn due(conn: &Connection, account: AccountId, now: Timestamp) -> Result<Option<Timestamp>> {
+    let sql = "SELECT min(due_at) FROM outbox WHERE account = ?1 AND state IN (0, 1) AND state = 0 AND due_at > ?2";
+    let now = if crate::mutant("due-behind-another") { 0 } else { now.ms() };
+    Ok(super::tx::one(conn, sql, (account.0, now), |row| row.get::<_, Option<i64>>(0))?.flatten().map(Timestamp))
 }
 
 /// A row's state, by the message or request id.

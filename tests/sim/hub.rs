@@ -11,8 +11,8 @@ use wakeful::link::dial::Wire;
 use wakeful::machine::Machine;
 use wakeful::proto::hub::wire::client::{Convs, Hist};
 use wakeful::proto::hub::wire::object::Order;
-use wakeful::proto::hub::wire::server::Ok as WireOk;
-use wakeful::proto::hub::wire::{ClientFrame, ConvObj};
+use wakeful::proto::hub::wire::server::{Err as WireErr, Ok as WireOk};
+use wakeful::proto::hub::wire::{ClientFrame, ConvObj, ErrorCode};
 use wakeful::proto::{CloseCode, Frame, FrameBody};
 use wakeful::world::{Clock, Entropy};
 
@@ -107,7 +107,7 @@ impl Hub {
                 match output {
                     Output::Transmit(text) => self.send(&accepted, Wire::Frame(Frame::text(text))),
                     Output::Ask(ask) => {
-                        let answer = self.ask(&who, ask).await.answer;
+                        let answer = self.answer(&who, ask).await;
                         session.handle_input(self.clock.now(), Input::Answer { answer, at: self.clock.wall() });
                     }
                     Output::Joined(_) => {}
@@ -139,6 +139,18 @@ impl Hub {
             for input in inputs {
                 session.handle_input(self.clock.now(), input);
             }
+        }
+    }
+
+    /// The answer to a session, which now and then is that it cannot be done just now.
+    async fn answer(&self, who: &Identity, ask: Ask) -> Answer {
+        match &ask {
+            Ask::Request(frame) if self.stage.hits(self.stage.climate().refused) => {
+                self.stage.event(|| format!("{} is refused {frame:?}", who.user_name));
+                let (code, re) = (ErrorCode::Unavailable, frame.request());
+                Answer::Err(Box::new(WireErr { code, re, ..WireErr::default() }))
+            }
+            _ => self.ask(who, ask).await.answer,
         }
     }
 

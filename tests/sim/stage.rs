@@ -25,6 +25,8 @@ pub struct Climate {
     pub evs_lost: u32,
     pub evs_twice: u32,
     pub evs_swapped: u32,
+    /// Requests that the hub cannot carry out just now, and refuses.
+    pub refused: u32,
     /// A commit lands and is told of within so many milliseconds, or fails.
     pub lands: u64,
     pub told: u64,
@@ -44,6 +46,7 @@ impl Climate {
             evs_lost: 0,
             evs_twice: 0,
             evs_swapped: 0,
+            refused: 0,
             lands: 0,
             told: 0,
             fails: 0,
@@ -51,6 +54,9 @@ impl Climate {
     }
 
     pub fn drawn(rng: &mut fastrand::Rng) -> Self {
+        // Drawn apart: what else a seed draws stays as it was.
+        let mut apart = fastrand::Rng::with_seed(rng.clone().u64(..));
+        let refused = [0, 0, 5, 20][apart.usize(0..4)];
         let mut some = |chances: &[u32]| if rng.bool() { chances[rng.usize(0..chances.len())] } else { 0 };
         let (hints_lost, hints_twice, hints_old) = (some(&[10, 50, 100]), some(&[20]), some(&[20]));
         let (evs_lost, evs_twice, evs_swapped) = (some(&[5, 30]), some(&[20]), some(&[20]));
@@ -66,6 +72,7 @@ impl Climate {
             evs_lost,
             evs_twice,
             evs_swapped,
+            refused,
             lands: lands.into(),
             told: told.into(),
             fails,
@@ -82,6 +89,7 @@ impl Climate {
             Self { evs_lost: 0, ..self.clone() },
             Self { evs_twice: 0, ..self.clone() },
             Self { evs_swapped: 0, ..self.clone() },
+            Self { refused: 0, ..self.clone() },
             Self { lands: 0, ..self.clone() },
             Self { told: 0, ..self.clone() },
             Self { fails: 0, ..self.clone() },

@@ -30,9 +30,15 @@ pub(super) struct Outbox {
     want_requeue: bool,
     due: Option<Timestamp>,
     pause: Option<Instant>,
+    /// A moment by both clocks.
+    seen: Option<(Instant, Timestamp)>,
+    /// The wall clock was set back, or may have been: rows that wait until a time of day would wait that much longer.
+    set_back: bool,
 }
 
 const PAUSE: Duration = Duration::from_secs(1);
+/// Clocks that are set back by less are only slewed, milliseconds.
+const SET_BACK: i64 = 1_000;
 
 impl Outbox {
     pub(super) fn new(account: AccountId, store: Store) -> Self {
@@ -51,6 +57,8 @@ impl Outbox {
             want_requeue: true,
             due: None,
             pause: None,
+            seen: None,
+            set_back: true,
         }
     }
 
@@ -93,6 +101,9 @@ impl Outbox {
 
     /// Begins what is to be done next.
     pub(super) fn pump(&mut self, now: Instant, wall: Timestamp, settings: &Settings) {
+        if self.seen.replace((now, wall)).is_some_and(|seen| went_back(seen, now, wall)) {
+            (self.set_back, self.want_take) = (true, true);
+        }
         if self.due.is_some_and(|due| due <= wall) {
             self.due = None;
             self.want_take = true;
@@ -107,7 +118,8 @@ impl Outbox {
         } else if self.ready && self.want_take && self.out.len() < settings.inflight {
             self.want_take = false;
             let room = settings.inflight - self.out.len();
-            self.task = Some(Box::pin(async move { Done::Taken(take(&store, account, room, wall).await) }));
+            let at_once = std::mem::take(&mut self.set_back) && !crate::mutant("deferred-by-date");
+            self.task = Some(Box::pin(async move { Done::Taken(take(&store, account, room, wall, at_once).await) }));
         }
     }
 
@@ -143,7 +155,7 @@ impl Outbox {
                 Vec::new()
             }
             Done::Taken(Err(_)) => {
-                self.want_take = true;
+                (self.want_take, self.set_back) = (true, true);
                 self.pause = Some(now + PAUSE);
                 Vec::new()
             }
@@ -176,14 +188,23 @@ impl Outbox {
     }
 }
 
+fn went_back((then, date): (Instant, Timestamp), now: Instant, wall: Timestamp) -> bool {
+    let passed = i64::try_from(now.saturating_duration_since(then).as_millis()).unwrap_or(i64::MAX);
+    wall.ms() < date.ms().saturating_add(passed).saturating_sub(SET_BACK)
+}
+
 async fn take(
     store: &Store,
     account: AccountId,
     room: usize,
     wall: Timestamp,
+    at_once: bool,
 ) -> Result<(Vec<Command>, Option<Timestamp>), StoreError> {
+    if at_once {
+        store.hasten_outbox(account).await?;
+    }
     let rows = store.take_outbox(account, room, wall).await?;
-    let due = store.outbox_due(account).await?;
+    let due = store.outbox_due(account, wall).await?;
     Ok((rows, due))
 }
 
@@ -234,6 +255,28 @@ mod tests {
             let done = self.answer().await;
             self.outbox.done(self.clock.now(), done).into_iter().map(|row| row.outbox).collect()
         }
+    }
+
+    /// A date would come a day late.
+    #[tokio::test]
+    async fn a_row_that_waits_goes_out_at_once_when_the_clock_is_set_back() {
+        let mut stage = Stage::new().await;
+        let rows = stage.read().await;
+        let later = |row: &OutboxId| {
+            let outcome = crate::model::Outcome::Later(Duration::from_secs(5));
+            crate::model::Event::Settled(crate::model::Settled { outbox: *row, outcome })
+        };
+        let (events, at) = (rows.iter().map(later).collect(), stage.clock.wall());
+        let batch = crate::store::Batch { events, at, ..crate::store::Batch::default() };
+        stage.outbox.store.apply(stage.outbox.account, batch).await.unwrap();
+        rows.iter().for_each(|row| stage.outbox.settled(*row));
+        stage.outbox.landed(&rows);
+        assert_eq!(stage.read().await, [], "not before its time, nor what stands behind it");
+        let (now, wall) = (stage.clock.now(), Timestamp(stage.clock.wall().ms() - 86_400_000));
+        stage.outbox.pump(now, wall, &stage.settings);
+        let done = stage.outbox.task.as_mut().expect("it looks").await;
+        let taken: Vec<_> = stage.outbox.done(now, done).into_iter().map(|row| row.outbox).collect();
+        assert_eq!(taken, rows);
     }
 
     /// An archive shows a message while the row is being read: the protocol says so before it is handed the row, and

@@ -118,7 +118,7 @@ async fn rows_come_out_in_their_order_and_a_deferred_one_holds_back_its_conversa
     assert_eq!(texts(&taken), ["a1", "b1"]);
     f.apply(vec![settled(taken[0].outbox, Outcome::Later(Duration::from_secs(60)))]).await;
     assert_eq!(texts(&f.take(10).await), ["b2"]);
-    assert_eq!(f.store.outbox_due(f.account).await.unwrap(), Some(Timestamp(T0 + 60_000)));
+    assert_eq!(f.store.outbox_due(f.account, Timestamp(T0)).await.unwrap(), Some(Timestamp(T0 + 60_000)));
     let later = f.store.take_outbox(f.account, 10, Timestamp(T0 + 60_000)).await.unwrap();
     assert_eq!(texts(&later), ["a1", "a2"]);
 }
@@ -305,4 +305,24 @@ async fn what_makes_no_sense_is_refused_before_it_is_kept() {
         assert!(f.store.enqueue(f.draft(place, what)).await.is_err());
     }
     assert!(f.take(10).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_row_whose_time_has_come_behind_one_whose_time_has_not_is_nothing_to_wake_up_for() {
+    let f = Fixture::new().await;
+    f.apply(vec![came("c1", 1, "hello")]).await;
+    let conversation = f.conversation("c1").await;
+    f.send(conversation, "first").await;
+    f.send(conversation, "behind it").await;
+    let taken = f.take(9).await;
+    let later = |command: &Command, s: u64| {
+        let outcome = Outcome::Later(std::time::Duration::from_secs(s));
+        Event::Settled(Settled { outbox: command.outbox, outcome })
+    };
+    f.apply(vec![later(&taken[0], 10), later(&taken[1], 5)]).await;
+    let due = f.store.outbox_due(f.account, Timestamp(T0)).await.unwrap().unwrap();
+    let now = Timestamp(due.ms() + 1_000);
+    assert!(f.store.take_outbox(f.account, 9, now).await.unwrap().is_empty(), "never past the first");
+    let next = f.store.outbox_due(f.account, now).await.unwrap();
+    assert_eq!(next, Some(Timestamp(due.ms() + 5_000)), "the first one's time");
 }

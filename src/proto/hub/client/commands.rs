@@ -50,7 +50,8 @@ impl Hub {
     fn request(&mut self, command: Command) {
         let id = self.desk.id();
         let sends = matches!(command.what, CommandKind::Send { .. }).then_some(command.cid);
-        let before = command.conversation.as_ref().and_then(|to| self.desk.last_message(to));
+        self.desk.back(command.outbox);
+        let before = command.conversation.as_ref().and_then(|to| self.desk.before(command.outbox, to));
         let Some(frame) = frame(id, &command, before.filter(|_| !crate::mutant("hub-order-unsaid"))) else {
             self.settle(command.outbox, failed("unsupported", "this server does not offer that"));
             return;
@@ -90,12 +91,24 @@ impl Hub {
         self.settle(outbox, Outcome::Sent { conversation, server, at });
     }
 
-    pub(super) fn on_command_err(&mut self, outbox: OutboxId, err: Err) {
+    pub(super) fn on_command_err(
+        &mut self,
+        outbox: OutboxId,
+        conversation: Option<ConversationKey>,
+        sends: Option<MessageId>,
+        err: Err,
+    ) {
         let outcome = match err.code {
             code if verdict::passes(code) => {
                 let tries = self.later.entry(outbox).or_default();
                 let pause = self.settings.later.saturating_mul(1 << (*tries).min(7));
                 *tries += 1;
+                if let (Some(place), Some(id)) = (conversation, sends) {
+                    if err.field.as_deref() == Some("after") {
+                        self.desk.known(outbox, &place);
+                    }
+                    self.desk.defer(outbox, place, id);
+                }
                 Outcome::Later(err.retry_after.map_or(pause, Duration::from_millis).max(self.settings.later))
             }
             code => {

@@ -19,6 +19,19 @@ pub(super) enum Request {
     Members { conv: String, so_far: Vec<crate::model::Member> },
 }
 
+/// A message that was refused for now.
+#[derive(Debug)]
+struct Deferred {
+    row: OutboxId,
+    place: ConversationKey,
+    id: MessageId,
+}
+
+fn same(a: &ConversationKey, b: &ConversationKey) -> bool {
+    let both = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+    both(&a.server, &b.server) || both(&a.peer, &b.peer)
+}
+
 /// Requests on their way.
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -26,6 +39,7 @@ pub(super) struct Desk {
     open: BTreeMap<u64, Request>,
     commands: VecDeque<(u64, String)>,
     others: VecDeque<(u64, String)>,
+    deferred: Vec<Deferred>,
     flying: u64,
     limit: u64,
 }
@@ -33,7 +47,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new() -> Self {
         let (commands, others) = (VecDeque::new(), VecDeque::new());
-        Self { next: 1, open: BTreeMap::new(), commands, others, flying: 0, limit: 1 }
+        Self { next: 1, open: BTreeMap::new(), commands, others, deferred: Vec::new(), flying: 0, limit: 1 }
     }
 
     /// Ids of this connection begin anew; whatever was open got no answer.
@@ -79,17 +93,32 @@ impl Desk {
         self.open.values().any(&mut wanted)
     }
 
-    /// The last message of a conversation that has no answer yet.
-    pub(super) fn last_message(&self, to: &ConversationKey) -> Option<MessageId> {
-        let both = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
-        self.open.values().rev().find_map(|request| match request {
-            Request::Command { conversation: Some(other), sends: Some(id), .. }
-                if both(&other.server, &to.server) || both(&other.peer, &to.peer) =>
-            {
-                Some(*id)
-            }
+    /// The last message of a conversation that was written before this row and has no answer yet, or one that passes.
+    pub(super) fn before(&self, row: OutboxId, to: &ConversationKey) -> Option<MessageId> {
+        let open = self.open.values().filter_map(|request| match request {
+            Request::Command { outbox, conversation: Some(place), sends: Some(id) } => Some((*outbox, place, *id)),
             _ => None,
-        })
+        });
+        let deferred = self.deferred.iter().map(|sent| (sent.row, &sent.place, sent.id));
+        let there = open.chain(deferred).filter(|(other, place, _)| *other < row && same(place, to));
+        there.max_by_key(|(other, ..)| *other).map(|(.., id)| id)
+    }
+
+    /// A message was refused for now. Until it is handed out again, what was written behind it may come first: it was
+    /// taken from the disk before that knew.
+    pub(super) fn defer(&mut self, row: OutboxId, place: ConversationKey, id: MessageId) {
+        self.deferred.push(Deferred { row, place, id });
+    }
+
+    /// This row is handed out again.
+    pub(super) fn back(&mut self, row: OutboxId) {
+        self.deferred.retain(|sent| sent.row != row);
+    }
+
+    /// This row was refused for the sake of one before it. By the time that it comes again the disk knows of that one,
+    /// and has handed it out first, or it is gone.
+    pub(super) fn known(&mut self, row: OutboxId, place: &ConversationKey) {
+        self.deferred.retain(|sent| sent.row >= row || !same(&sent.place, place));
     }
 
     pub(super) fn holds(&self, row: OutboxId) -> bool {

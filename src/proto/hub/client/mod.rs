@@ -305,7 +305,9 @@ impl Hub {
 
     fn on_err(&mut self, now: Instant, err: Err) {
         match err.re.map(|re| self.desk.answered(re)) {
-            Some(Some(Request::Command { outbox, .. })) => self.on_command_err(outbox, err),
+            Some(Some(Request::Command { outbox, conversation, sends })) => {
+                self.on_command_err(outbox, conversation, sends, err);
+            }
             Some(Some(request)) => {
                 self.on_history_err(now, request, &err);
                 self.resume_waiting();

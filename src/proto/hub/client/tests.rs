@@ -270,15 +270,32 @@ fn a_message_to_somebody_new_names_the_person_and_learns_the_conversation_from_t
     assert_eq!((server.id.as_str(), server.order, at.ms()), ("e1/c/4", Some(4), 77));
 }
 
+/// A message of this row with an id of its own, and that id.
+fn named(row: u8, to: ConversationKey) -> (String, Input) {
+    let Input::Command(mut command) = send(row.into(), to) else { unreachable!() };
+    command.cid = MessageId(uuid::Uuid::from_bytes([0x01, 0x89, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, row]));
+    (command.cid.to_string(), Input::Command(command))
+}
+
+#[test]
+fn a_message_names_the_one_before_it_that_was_refused_for_now_until_that_comes_again() {
+    let mut play = Play::live();
+    let to = || ConversationKey::server("c1");
+    let ((first, one), (_, two)) = (named(1, to()), named(2, to()));
+    play.tell(one);
+    play.hear(json!({"t": "err", "re": 1, "code": "unavailable"}));
+    assert_eq!(play.tell(two)[0]["after"], json!(first), "it was taken from the disk before that knew");
+    play.hear(json!({"t": "err", "re": 2, "code": "unavailable", "field": "after"}));
+    let (second, two) = named(2, to());
+    assert_eq!(play.tell(two)[0]["after"], Value::Null, "the disk knows, so the first one is gone");
+    play.hear(json!({"t": "err", "re": 3, "code": "unavailable"}));
+    assert_eq!(play.tell(named(1, to()).1)[0]["after"], Value::Null, "nothing was written before it");
+    assert_eq!(play.tell(named(3, to()).1)[0]["after"], json!(second));
+}
+
 #[test]
 fn a_message_names_the_one_before_it_that_is_still_on_its_way() {
     let mut play = Play::live();
-    play.tell(Input::Frame(Frame::received(welcome(json!({"head": 10})).to_string(), Timestamp(1))));
-    let named = |row: u8, to: ConversationKey| {
-        let Input::Command(mut command) = send(row.into(), to) else { unreachable!() };
-        command.cid = MessageId(uuid::Uuid::from_bytes([0x01, 0x89, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, row]));
-        (command.cid.to_string(), Input::Command(command))
-    };
     let bob = |server: Option<&str>| ConversationKey { server: server.map(Into::into), peer: Some("bob".into()) };
     let (first, command) = named(1, bob(None));
     let out = play.tell(command);
