@@ -32,15 +32,36 @@ pub(super) fn list(conn: &Connection) -> Result<Vec<(AccountId, String)>> {
     all(conn, "SELECT id, name FROM account ORDER BY name", [], |row| Ok((AccountId(row.get(0)?), row.get(1)?)))
 }
 
+/// Deletes what an account knows of its server and wants of it. Before any message goes, so that a purge which is cut
+/// short leaves an account that sends nothing, claims no history and catches up from nothing.
+pub(super) fn unlearn(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
+    let waits = "SELECT message FROM outbox WHERE account = ?1 AND kind = 'send' AND state IN (0, 1)";
+    tx.run(&format!("DELETE FROM message WHERE account = ?1 AND id IN ({waits})"), [account.0])?;
+    for table in ["checkpoint", "span", "outbox", "orphan", "banner"] {
+        tx.run(&format!("DELETE FROM {table} WHERE account = ?1"), [account.0])?;
+    }
+    tx.run("DELETE FROM thrown WHERE archive IN (SELECT key FROM archive WHERE account = ?1)", [account.0])?;
+    tx.run("UPDATE conversation SET unread_below = 0 WHERE account = ?1", [account.0])?;
+    tx.ring(account);
+    Ok(())
+}
+
 /// Deletes some of its messages; `false`: there were none. So that the writer is free for others in between.
 pub(super) fn purge_some(tx: &mut Tx<'_>, account: AccountId) -> Result<bool> {
     let some = "DELETE FROM message WHERE position IN (SELECT position FROM message WHERE account = ?1 LIMIT 1000)";
-    Ok(tx.run(some, [account.0])? > 0)
+    let any = tx.run(some, [account.0])? > 0;
+    tx.run(
+        "UPDATE conversation SET unread = (SELECT count(*) FROM message m WHERE m.conversation = key AND m.state = 0)
+         WHERE account = ?1 AND unread > 0",
+        [account.0],
+    )?;
+    Ok(any)
 }
 
 /// Deletes everything of an account.
 pub(super) fn purge(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
-    for table in ["banner", "outbox", "orphan", "span", "message", "conversation"] {
+    unlearn(tx, account)?;
+    for table in ["message", "conversation"] {
         tx.run(&format!("DELETE FROM {table} WHERE account = ?1"), [account.0])?;
     }
     if tx.run("DELETE FROM account WHERE id = ?1", [account.0])? == 0 {

@@ -9,6 +9,7 @@ mod keeping;
 mod links;
 mod model;
 mod outbox;
+mod purge;
 mod reading;
 mod retry;
 
