@@ -1,8 +1,10 @@
 //! Throwing old messages away: by age, number and size, an account at a time, in bounded steps, oldest first.
 //!
-//! What is not settled stays: a message that waits in the outbox, and one that an outbox row is about. The ledger learns
-//! in the same transaction what is no longer here, so that no range claims it and its hole says why.
+//! What is not settled stays: a message that waits in the outbox, one that an outbox row is about, and one that failed
+//! for as long as it has its row, since what the user wrote stands nowhere else. The ledger learns in the same transaction
+//! what is no longer here, so that no range claims it and its hole says why.
 
+use super::settle::{DONE, FAILED};
 use super::tx::{Result, Tx, conversation_id, message_id, one};
 use super::{banner, code, handout, place, spent};
 use crate::model::{AccountId, CommandKind, ConversationId, FeedKind, MessageId, Position, Timestamp};
@@ -113,7 +115,12 @@ pub(super) fn step(tx: &mut Tx<'_>, account: AccountId, from: Position, floor: P
     let mut touched: BTreeMap<i64, (ConversationId, i64)> = BTreeMap::new();
     let mut removed = 0;
     for row in rows {
-        let open = matches!(row.state, code::PENDING | code::IN_FLIGHT) || wanted.contains(&row.id);
+        let open = match row.state {
+            code::PENDING | code::IN_FLIGHT => true,
+            code::FAILED => has_row(tx, row.id)?,
+            _ => false,
+        };
+        let open = open || wanted.contains(&row.id);
         if open && !crate::mutant("retention-takes-unsettled") {
             continue;
         }
@@ -172,10 +179,15 @@ fn wanted(tx: &Tx<'_>, account: AccountId) -> Result<BTreeSet<MessageId>> {
     Ok(wanted)
 }
 
+/// An outbox row of this message is here.
+fn has_row(tx: &Tx<'_>, id: MessageId) -> Result<bool> {
+    Ok(tx.one("SELECT 1 FROM outbox WHERE message = ?1", [*id.0.as_bytes()], |_| Ok(()))?.is_some())
+}
+
 fn remove(tx: &mut Tx<'_>, account: AccountId, row: &Old) -> Result<()> {
     banner::withdraw_one(tx, row.id)?;
     if row.outgoing {
-        spent::remember(tx, account, row.id, super::settle::DONE)?;
+        spent::remember(tx, account, row.id, if row.state == code::FAILED { FAILED } else { DONE })?;
     }
     tx.run("DELETE FROM message WHERE position = ?1", [row.position])?;
     tx.change(account, FeedKind::Removed, Some(row.public), Some(row.id))?;

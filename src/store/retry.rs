@@ -41,6 +41,9 @@ fn retry(tx: &mut Tx<'_>, id: MessageId) -> Result<bool> {
     }
     let what = serde_json::from_str(&what)
         .map_err(|error| StoreError::Invalid(format!("the request can no longer be read: {error}")))?;
+    if matches!(what, CommandKind::Send { .. }) && names::by_id(tx, account, id)?.is_none() {
+        return Err(not_kept());
+    }
     again(tx, account, conversation, what, id, at, false).map(|()| true)
 }
 
@@ -57,7 +60,7 @@ fn lost(tx: &mut Tx<'_>, id: MessageId) -> Result<bool> {
     })?;
     let Some((account, conversation, state, (text, attachments, reply_to), at)) = found else {
         return match spent::fate(tx.conn, id)? {
-            Some(_) => Err(StoreError::Invalid("it is no longer kept: write it again".into())),
+            Some(_) => Err(not_kept()),
             None => Err(StoreError::not_found(format!("outbox row {id}"))),
         };
     };
@@ -77,6 +80,10 @@ fn lost(tx: &mut Tx<'_>, id: MessageId) -> Result<bool> {
     // A machine from which it was exported while it waited may have sent it.
     let maybe_sent = spent::fate(tx.conn, id)?.is_none();
     again(tx, account, Some(conversation), what, id, at, maybe_sent).map(|()| true)
+}
+
+fn not_kept() -> StoreError {
+    StoreError::Invalid("it is no longer kept: write it again".into())
 }
 
 fn taken_back() -> StoreError {

@@ -61,11 +61,12 @@ fn forget(tx: &Tx<'_>, now: Timestamp) -> Result<usize> {
     tx.run(old, (now.ms().saturating_sub(REMEMBER), STEP))
 }
 
-/// The row or message of this id is gone; asking with the id again does nothing.
+/// The row or message of this id is gone; asking with the id again does nothing. What was done once stays done.
 pub(super) fn remember(tx: &Tx<'_>, account: AccountId, id: MessageId, state: i64) -> Result<()> {
     tx.run(
-        "INSERT OR IGNORE INTO spent(id, account, state, at) VALUES (?1, ?2, ?3, ?4)",
-        (*id.0.as_bytes(), account.0, state, tx.at.ms()),
+        "INSERT INTO spent(id, account, state, at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT(id) DO UPDATE SET state = excluded.state WHERE excluded.state = ?5",
+        (*id.0.as_bytes(), account.0, state, tx.at.ms(), super::settle::DONE),
     )?;
     Ok(())
 }

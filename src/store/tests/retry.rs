@@ -114,3 +114,47 @@ async fn a_message_that_was_imported_unsent_may_be_sent_and_its_server_is_asked_
     assert_eq!(ids(&taken), [id]);
     assert!(taken[0].maybe_sent);
 }
+
+/// What retention does when only the newest messages are kept.
+async fn keep(f: &Fixture, count: u64) -> usize {
+    let keep = crate::store::Retention { count: Some(count), ..crate::store::Retention::default() };
+    let floor = f.store.floor(f.account, &keep, Timestamp(T0 + DAY)).await.unwrap().unwrap();
+    f.store.retain(f.account, floor, None, Timestamp(T0 + DAY)).await.unwrap().removed
+}
+
+#[tokio::test]
+async fn what_failed_is_kept_as_long_as_its_request_and_is_never_called_done() {
+    let (f, _, id) = failed().await;
+    assert_eq!(keep(&f, 1).await, 1, "what the user wrote is nowhere else");
+    assert!(f.store.retry(id).await.unwrap());
+    f.apply(vec![refused(&f.take(9).await[0])]).await;
+    assert_eq!(f.texts().await, ["refused", "later"]);
+    f.apply(vec![came("c1", 3, "latest")]).await;
+    assert_eq!(keep(&f, 1).await, 1);
+    while f.store.sweep(Timestamp(T0 + 8 * DAY)).await.unwrap() > 0 {}
+    assert_eq!(keep(&f, 1).await, 1, "its week is over");
+    assert_eq!(f.texts().await, ["latest"]);
+    assert!(matches!(f.store.outbox_row(id).await.unwrap().state, OutboxState::Failed { .. }), "it was never sent");
+    assert!(matches!(f.store.retry(id).await, Err(StoreError::Invalid(text)) if text.contains("no longer kept")));
+}
+
+#[tokio::test]
+async fn what_was_imported_unsent_and_thrown_away_is_not_called_done() {
+    let (f, conversation, _) = failed().await;
+    let id = f.send(conversation, "not sent").await.message;
+    let other = Fixture::new().await;
+    other.store.import("x".into(), 9, copies::lines(f.dir.path())).await.unwrap();
+    other.apply(vec![came("c1", 9, "latest")]).await;
+    assert!(keep(&other, 1).await > 0);
+    assert!(matches!(other.store.outbox_row(id).await.unwrap().state, OutboxState::Failed { .. }));
+}
+
+#[tokio::test]
+async fn a_request_whose_message_is_gone_is_not_sent_again_without_it() {
+    let (f, _, id) = failed().await;
+    // As a version did that let messages go before their requests.
+    let conn = rusqlite::Connection::open(f.dir.path().join("wakeful.db")).unwrap();
+    conn.execute("DELETE FROM message WHERE text = 'refused'", []).unwrap();
+    assert!(matches!(f.store.retry(id).await, Err(StoreError::Invalid(text)) if text.contains("no longer kept")));
+    assert!(f.take(9).await.is_empty());
+}
