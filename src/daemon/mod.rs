@@ -9,6 +9,7 @@ mod dialing;
 mod disk;
 mod probe;
 mod protocol;
+mod rounds;
 mod settings;
 mod tidy;
 mod upkeep;

@@ -1,7 +1,8 @@
 //! The task that keeps the store in order: reads a file through that was left by a killed process, throws away what is
 //! not to be kept, and tells the user what went wrong with the store, once.
 
-use crate::model::{AccountId, Position, StoreState, StoreStatus};
+use super::rounds::Rounds;
+use crate::model::{AccountId, Position, StoreState, StoreStatus, Timestamp};
 use crate::notify::Notifier;
 use crate::store::{Retention, Store, StoreError};
 use crate::world::Clock;
@@ -33,6 +34,11 @@ pub(super) struct Keep {
 impl Keep {
     fn of(&self, name: &str) -> &Retention {
         self.accounts.get(name).unwrap_or(&self.general)
+    }
+
+    /// Somebody's messages go by their age.
+    fn goes_by_age(&self) -> bool {
+        std::iter::once(&self.general).chain(self.accounts.values()).any(|keep| keep.age.is_some())
     }
 }
 
@@ -96,12 +102,13 @@ impl Upkeep {
             sleep(BREATH).await;
         }
         let keep = self.keep.borrow_and_update().clone();
+        let now = if keep.goes_by_age() { self.believed(now).await? } else { now };
         for (account, name) in self.store.accounts().await? {
             let limits = keep.of(&name);
             if limits.is_everything() {
                 continue;
             }
-            let removed = self.retain(account, limits).await?;
+            let removed = self.retain(account, limits, now).await?;
             if removed > 0 {
                 tracing::info!(account = name, removed, "old messages were thrown away, as [retention] asks");
             }
@@ -109,9 +116,23 @@ impl Upkeep {
         Ok(())
     }
 
-    async fn retain(&self, account: AccountId, limits: &Retention) -> Result<usize, StoreError> {
+    /// The time by which messages are too old: what the clock says, unless it is much further on than a round ago.
+    async fn believed(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        const ROUNDS: &str = "daemon.rounds";
+        let before = self.store.setting(ROUNDS).await?;
+        let mut rounds = before.and_then(|note| Rounds::read(&note)).unwrap_or_else(|| Rounds::begin(now));
+        let believed = rounds.believe(now);
+        self.store.set_setting(ROUNDS, Some(rounds.note())).await?;
+        if believed != now && !crate::mutant("clock-believed") {
+            tracing::warn!(%now, %believed, "the clock is far ahead of the last round: if it stays, what is too old goes in the next");
+            return Ok(believed);
+        }
+        Ok(now)
+    }
+
+    async fn retain(&self, account: AccountId, limits: &Retention, now: Timestamp) -> Result<usize, StoreError> {
         let (mut removed, mut from): (usize, Option<Position>) = (0, None);
-        let Some(floor) = self.store.floor(account, limits, self.clock.wall()).await? else { return Ok(0) };
+        let Some(floor) = self.store.floor(account, limits, now).await? else { return Ok(0) };
         loop {
             let step = self.store.retain(account, floor, from, self.clock.wall()).await?;
             removed += step.removed;
@@ -175,6 +196,7 @@ mod tests {
     struct Scene {
         store: Store,
         account: AccountId,
+        clock: Clock,
         keep: watch::Sender<Keep>,
         stop: CancellationToken,
         _asks: crate::notify::Asks,
@@ -194,13 +216,13 @@ mod tests {
             let task = Upkeep {
                 store: store.clone(),
                 notifier,
-                clock,
+                clock: clock.clone(),
                 keep: kept,
                 damaged: CancellationToken::new(),
                 shutdown: stop.clone(),
             };
             tokio::spawn(task.run());
-            Self { store, account, keep, stop, _asks: asks }
+            Self { store, account, clock, keep, stop, _asks: asks }
         }
 
         async fn left(&self) -> usize {
@@ -260,6 +282,30 @@ mod tests {
         scene.keep.send_replace(Keep { accounts, ..Keep::default() });
         sleep(Duration::from_secs(1)).await;
         assert_eq!(scene.left().await, 1, "an account's own limit replaces the general one");
+        scene.stop.cancel();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_ahead_for_one_round_throws_nothing_away_and_one_that_stays_ahead_does() {
+        const YEAR: i64 = 365 * 86_400_000;
+        let scene =
+            Scene::start(Retention { age: Some(Duration::from_secs(30 * 86_400)), ..Retention::default() }).await;
+        sleep(FIRST + EVERY / 2).await;
+        assert_eq!(scene.left().await, 10);
+        scene.clock.jump(2 * YEAR);
+        sleep(EVERY).await;
+        assert_eq!(scene.left().await, 10, "one reading is not enough");
+        // Nor is a second one at once, as a reload takes it.
+        let general = Retention { age: Some(Duration::from_secs(31 * 86_400)), ..Retention::default() };
+        scene.keep.send_replace(Keep { general, ..Keep::default() });
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(scene.left().await, 10);
+        scene.clock.jump(-2 * YEAR);
+        sleep(EVERY * 3).await;
+        assert_eq!(scene.left().await, 10, "it was set right");
+        scene.clock.jump(2 * YEAR);
+        sleep(EVERY * 2 + FIRST).await;
+        assert_eq!(scene.left().await, 0, "it stayed");
         scene.stop.cancel();
     }
 }
