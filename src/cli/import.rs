@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::{Global, block_on, output};
 use crate::ipc::Client;
 use crate::ipc::wire::{self, Imported};
-use crate::model::Record;
+use crate::model::{ExportEnd, Record};
 use crate::platform::StateLock;
 use crate::store::Store;
 use anyhow::{Context as _, bail};
@@ -148,6 +148,10 @@ async fn put<R: BufRead>(
         // Accounts and conversations are said again, so that what follows finds them.
         let wanted = lines.count() > so_far || !matches!(record, Some(Record::Message(_)));
         batch.extend(record.filter(|_| wanted));
+        if over && !lines.is_whole() && partial {
+            // All that there is: with the last line, which it lacks, it is no interrupted import.
+            batch.push(Record::End(ExportEnd::default()));
+        }
         let large = usize::try_from(lines.bytes() - begun).unwrap_or(usize::MAX) >= BYTES;
         if batch.len() >= LINES || large || over {
             let done = target.import(&head.id, lines.count(), std::mem::take(&mut batch)).await?;
@@ -200,5 +204,31 @@ impl Target {
         if let Self::Store(store, _) = self {
             store.close().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Settings;
+    use crate::world::{Clock, Entropy};
+
+    const HEAD: &str = r#"{"wakeful":{"format":1,"id":"x","version":"0","at":"2026-01-01T00:00:00.000Z","seq":0}}"#;
+    const ACCOUNT: &str = r#"{"account":{"name":"work","protocol":"hub"}}"#;
+
+    #[tokio::test]
+    async fn only_an_import_that_was_interrupted_is_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings { full_sync: false, ..Settings::default() };
+        let store = Store::open(dir.path(), settings, Clock::system(), Entropy::seeded(1)).unwrap();
+        let target = Target::Store(store, StateLock::take(&dir.path().join("lock")).unwrap());
+        let text = format!("{HEAD}\n{ACCOUNT}\n{{\"acc");
+        let lines = || Lines::new(text.as_bytes());
+        assert!(put(&target, lines(), false, Progress::new(0)).await.is_err());
+        target.import("x", 2, vec![serde_json::from_str(ACCOUNT).unwrap()]).await.unwrap();
+        assert_eq!(target.import("x", 0, Vec::new()).await.unwrap().line, 2);
+        put(&target, lines(), true, Progress::new(0)).await.unwrap();
+        assert_eq!(target.import("x", 0, Vec::new()).await.unwrap().line, 0, "all that there is was taken in");
+        target.close().await;
     }
 }

@@ -1,7 +1,7 @@
 //! Accounts: their names, and the removal of everything that is theirs.
 
-use super::StoreError;
 use super::tx::{Result, Tx, all};
+use super::{StoreError, import};
 use crate::model::{AccountId, CheckpointRow, FeedKind};
 use rusqlite::Connection;
 
@@ -42,6 +42,7 @@ pub(super) fn unlearn(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
     }
     tx.run("DELETE FROM thrown WHERE archive IN (SELECT key FROM archive WHERE account = ?1)", [account.0])?;
     tx.run("UPDATE conversation SET unread_below = 0 WHERE account = ?1", [account.0])?;
+    import::forget(tx)?;
     tx.ring(account);
     Ok(())
 }

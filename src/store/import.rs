@@ -27,7 +27,12 @@ fn key(export: &str) -> String {
     format!("import:{export}")
 }
 
-/// Takes lines in; `line`: how many of the export that makes.
+/// What any import has put in may be gone: each begins anew.
+pub(super) fn forget(tx: &Tx<'_>) -> Result<()> {
+    tx.run("DELETE FROM meta WHERE key >= 'import:' AND key < 'import;'", []).map(drop)
+}
+
+/// Takes lines in; `line`: how many of the export that makes. With its last line the import is over and forgotten.
 pub(super) fn apply(tx: &mut Tx<'_>, export: &str, line: u64, records: &[Record]) -> Result<Imported> {
     let before = meta(tx.conn, &key(export))?;
     let before: u64 = before.and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -35,7 +40,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, export: &str, line: u64, records: &[Record]
     if records.is_empty() {
         return Ok(done);
     }
-    let mut unread = BTreeMap::new();
+    let (mut unread, mut over) = (BTreeMap::new(), false);
     for record in records {
         match record {
             Record::Account(row) => drop(account::ensure(tx, &row.name, &row.protocol, row.me.as_deref())?),
@@ -43,7 +48,8 @@ pub(super) fn apply(tx: &mut Tx<'_>, export: &str, line: u64, records: &[Record]
             Record::Message(row) if message(tx, row, &mut unread)? => done.added += 1,
             Record::Message(_) => done.known += 1,
             Record::Span(row) => span(tx, row)?,
-            Record::Wakeful(_) | Record::End(_) => {}
+            Record::Wakeful(_) => {}
+            Record::End(_) => over = true,
         }
     }
     for (key, (account, count, last)) in unread {
@@ -54,7 +60,8 @@ pub(super) fn apply(tx: &mut Tx<'_>, export: &str, line: u64, records: &[Record]
         tx.change(account, FeedKind::Conversation, Some(id), None)?;
     }
     done.line = line.max(before);
-    set_meta(tx.conn, &key(export), Some(&done.line.to_string()))?;
+    let progress = done.line.to_string();
+    set_meta(tx.conn, &key(export), Some(progress.as_str()).filter(|_| !over))?;
     Ok(done)
 }
 

@@ -46,7 +46,7 @@ pub struct Import {
     pub export: String,
     /// How many lines of it are in with these.
     pub line: u64,
-    /// The lines; none: only asks how far it is.
+    /// The lines; none: only asks how far it is. With the last line of all (`end`) that is forgotten.
     #[serde(default)]
     pub records: Vec<Record>,
 }

@@ -91,6 +91,31 @@ async fn everything_comes_back_once_and_is_never_sent() {
 }
 
 #[tokio::test]
+async fn an_import_that_has_ended_or_whose_account_is_purged_begins_anew_and_an_interrupted_one_does_not() {
+    let f = source().await;
+    let mut lines = lines(f.dir.path());
+    let (dir, entropy) = (tempfile::tempdir().unwrap(), Entropy::seeded(8));
+    let store = open(dir.path(), &entropy);
+    let progress = async || store.import("x".into(), 0, vec![]).await.unwrap().line;
+    store.import("x".into(), 7, lines.clone()).await.unwrap();
+    assert_eq!(progress().await, 7, "it was interrupted and may go on there");
+    let account = store.accounts().await.unwrap()[0].0;
+    store.purge_account(account).await.unwrap();
+    assert_eq!(progress().await, 0, "what was in is gone");
+    lines.push(Record::End(crate::model::ExportEnd::default()));
+    let done = store.import("x".into(), 8, lines.clone()).await.unwrap();
+    assert_eq!((done.added, done.line), (4, 8));
+    assert_eq!(progress().await, 0, "it has ended");
+    let again = store.import("x".into(), 8, lines.clone()).await.unwrap();
+    assert_eq!((again.added, again.known), (0, 4));
+    let account = store.accounts().await.unwrap()[0].0;
+    let keep = crate::store::Retention { count: Some(1), ..crate::store::Retention::default() };
+    let floor = store.floor(account, &keep, Timestamp(T0)).await.unwrap().unwrap();
+    assert_eq!(store.retain(account, floor, None, Timestamp(T0)).await.unwrap().removed, 3);
+    assert_eq!(store.import("x".into(), 8, lines).await.unwrap().added, 3, "what was missing");
+}
+
+#[tokio::test]
 async fn what_the_server_gave_already_is_the_same_message_and_the_old_history_joins_on() {
     let f = source().await;
     let lines = lines(f.dir.path());
