@@ -1,5 +1,5 @@
-//! `wakeful import`: puts an export back, through the daemon where one runs, else under its lock. What is here already is
-//! left alone, so it may be interrupted and run again at any point.
+//! `wakeful import`: puts an export back, through the daemon where one runs, else under its lock. Nothing here
+//! becomes older or double, so it may be interrupted and run again at any point.
 
 use super::attach::{explain, own_store, running};
 use super::export::Lines;
@@ -22,7 +22,7 @@ const BYTES: usize = 256 << 10;
 
 /// Put an export back.
 ///
-/// Messages that are here already are left alone, nothing is sent, nothing raises a notification. The whole file is
+/// Of messages that are here already only what is newer is taken, nothing is sent, nothing raises a notification. The whole file is
 /// compared with its last line first.
 #[derive(Debug, clap::Args)]
 #[command(

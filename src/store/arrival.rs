@@ -42,30 +42,57 @@ fn echo(batching: &mut Batching<'_, '_>, conv: &Conv, arrival: &Arrival, ours: F
 
 /// Known already: only what is newer counts.
 fn repeat(batching: &mut Batching<'_, '_>, arrival: &Arrival, found: Found) -> Result<()> {
-    let rev = i64::try_from(arrival.rev).unwrap_or(i64::MAX);
-    let changed = batching.tx.run(
-        "UPDATE message SET rev = ?2, text = CASE WHEN ?3 THEN '' ELSE ?4 END, edited_at = ?5, retracted = ?3,
-            link = ?6, attachments = CASE WHEN ?3 THEN NULL ELSE ?7 END WHERE position = ?1 AND rev < ?2",
-        (
-            found.position,
-            rev,
-            arrival.retracted,
-            &arrival.text,
-            arrival.edited_at.map(Timestamp::ms),
-            code::has_link(&arrival.text) && !arrival.retracted,
-            attachments(&arrival.attachments)?,
-        ),
-    )?;
-    if changed > 0 {
-        search::glyphs(batching.tx, found.position, if arrival.retracted { "" } else { &arrival.text })?;
-        batching.tx.run("DELETE FROM reaction WHERE message = ?1", [*found.id.0.as_bytes()])?;
-        put_reactions(batching.tx, found.id, &arrival.reactions, arrival.sent_at)?;
-        if arrival.retracted {
-            banner::withdraw_one(batching.tx, found.id)?;
-        }
+    let form = Form {
+        rev: i64::try_from(arrival.rev).unwrap_or(i64::MAX),
+        text: &arrival.text,
+        sent_at: arrival.sent_at,
+        edited_at: arrival.edited_at,
+        retracted: arrival.retracted,
+        attachments: &arrival.attachments,
+        reactions: &arrival.reactions,
+    };
+    if renew(batching.tx, found, &form)? {
         amend::announce(batching.tx, batching.account, found)?;
     }
     Ok(())
+}
+
+/// All of a message that can change, as of a revision.
+pub(super) struct Form<'a> {
+    pub(super) rev: i64,
+    pub(super) text: &'a str,
+    pub(super) sent_at: Timestamp,
+    pub(super) edited_at: Option<Timestamp>,
+    pub(super) retracted: bool,
+    pub(super) attachments: &'a [Attachment],
+    pub(super) reactions: &'a [Reaction],
+}
+
+/// Gives a message this form, if its revision is newer; whether it is.
+pub(super) fn renew(tx: &mut Tx<'_>, found: Found, form: &Form<'_>) -> Result<bool> {
+    let text = if form.retracted { "" } else { form.text };
+    let changed = tx.run(
+        "UPDATE message SET rev = ?2, text = ?4, edited_at = ?5, retracted = ?3,
+            link = ?6, attachments = CASE WHEN ?3 THEN NULL ELSE ?7 END WHERE position = ?1 AND rev < ?2",
+        (
+            found.position,
+            form.rev,
+            form.retracted,
+            text,
+            form.edited_at.map(Timestamp::ms),
+            code::has_link(text),
+            attachments(form.attachments)?,
+        ),
+    )?;
+    if changed > 0 {
+        search::glyphs(tx, found.position, text)?;
+        tx.run("DELETE FROM reaction WHERE message = ?1", [*found.id.0.as_bytes()])?;
+        put_reactions(tx, found.id, form.reactions, form.sent_at)?;
+        if form.retracted {
+            banner::withdraw_one(tx, found.id)?;
+        }
+    }
+    Ok(changed > 0)
 }
 
 fn insert(batching: &mut Batching<'_, '_>, conv: &Conv, arrival: Arrival, own: Option<MessageId>) -> Result<()> {

@@ -1,13 +1,14 @@
-//! Lines of an export put back. What is here already is left alone, so that importing twice does nothing; nothing of it
-//! is ever sent, and nothing raises a banner.
+//! Lines of an export put back. Of what is here already only what is newer is taken, so that importing twice does nothing;
+//! nothing of it is ever sent, and nothing raises a banner.
 
 use super::apply::batch;
 use super::conversation::Conv;
+use super::names::Found;
 use super::tx::{Result, Tx, meta, set_meta};
-use super::{Batch, StoreError, account, arrival, code, conversation, names, place, search};
+use super::{Batch, StoreError, account, arrival, code, conversation, names, place, renewal, search, settle};
 use crate::model::{
     AccountId, ConversationKey, ConversationRecord, Event, FeedKind, MessageId, MessageRecord, MessageState, Record,
-    Span, SpanEdge, SpanRecord, Timestamp,
+    Seq, Span, SpanEdge, SpanRecord, Timestamp,
 };
 use std::collections::BTreeMap;
 
@@ -22,6 +23,9 @@ pub struct Imported {
     pub line: u64,
 }
 
+/// Messages that came and were read, by conversation: whose, how many more are unread, the newest.
+type Touched = BTreeMap<i64, (AccountId, i64, i64)>;
+
 /// Where the progress of an import stands.
 fn key(export: &str) -> String {
     format!("import:{export}")
@@ -34,35 +38,45 @@ pub(super) fn forget(tx: &Tx<'_>) -> Result<()> {
 
 /// Takes lines in; `line`: how many of the export that makes. With its last line the import is over and forgotten.
 pub(super) fn apply(tx: &mut Tx<'_>, export: &str, line: u64, records: &[Record]) -> Result<Imported> {
-    let before = meta(tx.conn, &key(export))?;
-    let before: u64 = before.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let (before, begun) = match meta(tx.conn, &key(export))? {
+        Some(progress) => read(&progress),
+        None => (0, None),
+    };
+    let begun = begun.map_or_else(|| tx.newest(), Ok)?;
     let mut done = Imported { line: before, ..Imported::default() };
     if records.is_empty() {
         return Ok(done);
     }
-    let (mut unread, mut over) = (BTreeMap::new(), false);
+    let (mut touched, mut over) = (Touched::new(), false);
     for record in records {
         match record {
             Record::Account(row) => drop(account::ensure(tx, &row.name, &row.protocol, row.me.as_deref())?),
             Record::Conversation(row) => drop(place_of(tx, row)?),
-            Record::Message(row) if message(tx, row, &mut unread)? => done.added += 1,
+            Record::Message(row) if message(tx, row, begun, &mut touched)? => done.added += 1,
             Record::Message(_) => done.known += 1,
             Record::Span(row) => span(tx, row)?,
             Record::Wakeful(_) => {}
             Record::End(_) => over = true,
         }
     }
-    for (key, (account, count, last)) in unread {
-        let sql =
-            "UPDATE conversation SET unread = unread + ?2, last_at = max(coalesce(last_at, ?3), ?3) WHERE key = ?1";
-        tx.run(sql, (key, count, last))?;
+    for (key, (account, count, last)) in touched {
+        tx.run(
+            "UPDATE conversation SET unread = max(0, unread + ?2), last_at = max(coalesce(last_at, ?3), ?3) WHERE key = ?1",
+            (key, count, last),
+        )?;
         let id = conversation::by_key(tx, key)?.id;
         tx.change(account, FeedKind::Conversation, Some(id), None)?;
     }
     done.line = line.max(before);
-    let progress = done.line.to_string();
+    let progress = format!("{} {begun}", done.line);
     set_meta(tx.conn, &key(export), Some(progress.as_str()).filter(|_| !over))?;
     Ok(done)
+}
+
+/// The lines that are in, and the newest change when the import was begun.
+fn read(progress: &str) -> (u64, Option<Seq>) {
+    let (line, begun) = progress.split_once(' ').unwrap_or((progress, ""));
+    (line.parse().unwrap_or(0), begun.parse().ok().map(Seq))
 }
 
 fn account_of(tx: &Tx<'_>, name: &str) -> Result<AccountId> {
@@ -85,16 +99,20 @@ fn place_of(tx: &mut Tx<'_>, row: &ConversationRecord) -> Result<Conv> {
     conversation::restore(tx, account, row)
 }
 
-/// A message; `false` if it is here already.
-fn message(tx: &mut Tx<'_>, row: &MessageRecord, unread: &mut BTreeMap<i64, (AccountId, i64, i64)>) -> Result<bool> {
+/// A message; `false` if it is here already. What changed since `begun` this import may have put in.
+fn message(tx: &mut Tx<'_>, row: &MessageRecord, begun: Seq, touched: &mut Touched) -> Result<bool> {
     let message = &row.message;
     let account = account_of(tx, &message.account)?;
-    let known = tx.one("SELECT account FROM message WHERE id = ?1", [*message.id.0.as_bytes()], |row| row.get(0))?;
-    if known.is_some_and(|owner: i64| owner == account.0) && !crate::mutant("import-twice") {
+    if let Some(found) = known(tx, account, row)? {
+        let renewed = renewal::apply(tx, account, found, row, begun)?;
+        if renewed.any {
+            let touched = touched.entry(found.conversation).or_insert((account, 0, 0));
+            touched.1 -= i64::from(renewed.read);
+            touched.2 = touched.2.max(message.sent_at.ms());
+        }
         return Ok(false);
     }
     let archive = match &message.server_id {
-        Some(server) if names::by_server(tx, account, server)?.is_some() => return Ok(false),
         Some(server) => {
             let (archive, rest) = names::split(server);
             Some((names::archive_key(tx, account, archive)?, rest))
@@ -102,22 +120,39 @@ fn message(tx: &mut Tx<'_>, row: &MessageRecord, unread: &mut BTreeMap<i64, (Acc
         None => None,
     };
     let conv = conv_of(tx, account, row)?;
-    let between = match row.order {
-        Some(order) => place::Between::by_order(tx, conv.key, order)?,
-        None => place::Between::default(),
-    };
-    let position = place_for(tx, &conv, row, between)?;
-    let id = if known.is_some() { tx.message_id() } else { message.id };
+    let position = place_for(tx, conv.key, row)?;
+    let taken = tx.one("SELECT 1 FROM message WHERE id = ?1", [*message.id.0.as_bytes()], |_| Ok(()))?.is_some();
+    let id = if taken { tx.message_id() } else { message.id };
     let (state, error) = match message.state {
         // The server may have it by now; whoever wrote it decides.
         MessageState::Pending | MessageState::InFlight => (MessageState::Failed, Some("not sent when it was exported")),
         state => (state, message.error.as_deref()),
     };
     put(tx, account, &conv, row, Row { position, id, state, error, archive })?;
-    let touched = unread.entry(conv.key).or_insert((account, 0, 0));
+    let touched = touched.entry(conv.key).or_insert((account, 0, 0));
     touched.1 += i64::from(state == MessageState::Received);
     touched.2 = touched.2.max(message.sent_at.ms());
     Ok(true)
+}
+
+/// The message as it is here, by our own id or the server's.
+fn known(tx: &mut Tx<'_>, account: AccountId, row: &MessageRecord) -> Result<Option<Found>> {
+    let by_id = names::by_id(tx, account, row.message.id)?.filter(|_| !crate::mutant("import-twice"));
+    let by_server = match &row.message.server_id {
+        Some(server) => names::by_server(tx, account, server)?,
+        None => None,
+    };
+    let (Some(theirs), Some(ours)) = (by_server, by_id) else { return Ok(by_server.or(by_id)) };
+    if theirs.id != ours.id {
+        // The server gave it under another id since a line of it came that was not sent yet.
+        let unsent = "DELETE FROM message WHERE position = ?1 AND state = ?2 AND server_ref IS NULL";
+        if tx.run(unsent, (ours.position, code::FAILED))? > 0 {
+            settle::done(tx, account, ours.id)?;
+            let conv = conversation::by_key(tx, ours.conversation)?;
+            tx.change(account, FeedKind::Removed, Some(conv.id), Some(ours.id))?;
+        }
+    }
+    Ok(Some(theirs))
 }
 
 /// What was decided about a message's row.
@@ -187,13 +222,17 @@ fn conv_of(tx: &mut Tx<'_>, account: AccountId, row: &MessageRecord) -> Result<C
 }
 
 /// The place that it had, if that is free and fits; else one like it.
-fn place_for(tx: &Tx<'_>, conv: &Conv, row: &MessageRecord, between: place::Between) -> Result<i64> {
+pub(super) fn place_for(tx: &Tx<'_>, conversation: i64, row: &MessageRecord) -> Result<i64> {
+    let between = match row.order {
+        Some(order) => place::Between::by_order(tx, conversation, order)?,
+        None => place::Between::default(),
+    };
     let had = row.message.position.0;
     let free = tx.one("SELECT 1 FROM message WHERE position = ?1", [had], |_| Ok(()))?.is_none();
     if free && !place::is_pending(had) && between.allows(had) {
         return Ok(had);
     }
-    place::find(tx, conv.key, row.message.sent_at.ms(), between)
+    place::find(tx, conversation, row.message.sent_at.ms(), between)
 }
 
 fn span(tx: &mut Tx<'_>, row: &SpanRecord) -> Result<()> {

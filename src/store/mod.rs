@@ -27,6 +27,7 @@ mod outbox;
 mod place;
 mod plan;
 mod quarantine;
+mod renewal;
 mod requests;
 mod retention;
 mod retry;

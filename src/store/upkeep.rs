@@ -71,8 +71,8 @@ impl Store {
         self.read(move |conn| requests::list(conn, account, settled, limit)).await
     }
 
-    /// Takes lines of an export in, whole or not at all; what is here already is left alone. `line`: how many of the
-    /// export's lines are in with these. No lines: how far it is.
+    /// Takes lines of an export in, whole or not at all; of what is here already only what is newer is taken.
+    /// `line`: how many of the export's lines are in with these. No lines: how far it is.
     ///
     /// # Errors
     /// `Invalid` or `NotFound` if a line makes no sense here; `Disk`.

@@ -38,7 +38,7 @@ pub struct AccountPurge {
     pub account: String,
 }
 
-/// Takes lines of `wakeful export` in, in their order; what is here already is left alone.
+/// Takes lines of `wakeful export` in, in their order; of what is here already only what is newer is taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Import {

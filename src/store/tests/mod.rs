@@ -11,6 +11,7 @@ mod model;
 mod outbox;
 mod purge;
 mod reading;
+mod renewal;
 mod retry;
 
 use super::{Batch, Draft, Enqueued, Settings, Store};
