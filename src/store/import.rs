@@ -104,6 +104,9 @@ fn message(tx: &mut Tx<'_>, row: &MessageRecord, begun: Seq, touched: &mut Touch
     let message = &row.message;
     let account = account_of(tx, &message.account)?;
     if let Some(found) = known(tx, account, row)? {
+        if crate::mutant("import-first-line") {
+            return Ok(false);
+        }
         let renewed = renewal::apply(tx, account, found, row, begun)?;
         if renewed.any {
             let touched = touched.entry(found.conversation).or_insert((account, 0, 0));
