@@ -62,6 +62,8 @@ fn an_export_is_whole_resumable_and_comes_back_beside_a_running_daemon() {
     assert_eq!(texts(&carol.history("home")), texts(&pair.bob.history("home")));
     let again = carol.run(&["import", path, "--json"]).json();
     assert_eq!(again["added"], 0, "{again}");
+    carol.run(&["account", "remove", "home", "--purge"]).ok();
+    assert_eq!(carol.run(&["import", path, "--json"]).json()["added"], 12, "what was purged comes back");
     let dave = Home::new();
     let _dave = dave.daemon();
     assert_eq!(dave.run(&["import", path, "--json"]).json()["added"], 12, "through the daemon");
