@@ -1,5 +1,5 @@
 //! `wakeful doctor`: proves that everything is in order, or says what is not and what to do about it, a line each. It changes
-//! nothing and works with and without a daemon.
+//! nothing, but that it notes a damaged file as such, and works with and without a daemon.
 
 mod around;
 mod inside;

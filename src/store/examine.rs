@@ -1,17 +1,21 @@
-//! Proofs that a store agrees with itself, for `wakeful doctor`: counts, ranges, the outbox, the text index. Read-only.
+//! Proofs that a store agrees with itself, for `wakeful doctor`: counts, ranges, the outbox, the text index. Read-only, but that
+//! damage is noted beside the file.
 
 use super::place::PENDING;
 use super::tx::{Result, all, one};
-use super::{Viewer, gaps};
+use super::{Viewer, gaps, quarantine};
 use crate::db;
 use crate::model::{Hole, Quarantined, Timestamp};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 /// What does not agree, each as one sentence; empty: everything does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// Sums that are kept and sums that are counted.
     pub counts: Vec<String>,
-    /// Ranges that claim what is not here.
+    /// Ranges in which fewer messages are here than their ends say: not all are the user's to see.
     pub ranges: Vec<String>,
     /// Requests without their message, and the other way round.
     pub outbox: Vec<String>,
@@ -24,6 +28,21 @@ impl Viewer {
     /// `Corrupt` with the first finding.
     pub fn integrity(&self, thorough: bool) -> Result<()> {
         Ok(db::integrity(&self.conn, &self.path, !thorough)?)
+    }
+
+    /// Notes that this file is damaged: whoever opens the store next moves it aside. Where another has taken its place
+    /// meanwhile there is nothing to be noted.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub fn condemn(&self, why: &str) -> io::Result<()> {
+        if identity(&self.path)? == self.file { quarantine::mark(&self.path, why) } else { Ok(()) }
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Bytes of the file.
@@ -42,7 +61,10 @@ impl Viewer {
         Ok(bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0))
     }
 
-    /// What is missing here, with its cause; at most 1,000.
+    /// Holes that are listed at most.
+    pub const HOLES: usize = gaps::MOST;
+
+    /// What is missing here, with its cause: the oldest [`Viewer::HOLES`].
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -93,17 +115,18 @@ impl Viewer {
                 Ok(format!("{name:?} says {kept} unread, {counted} are"))
             },
         )?;
-        let with_text: Option<i64> =
-            one(&self.conn, "SELECT count(*) FROM message WHERE text <> ''", [], |row| row.get(0))?;
-        let indexed: Option<i64> = one(&self.conn, "SELECT count(*) FROM message_text_docsize", [], |row| row.get(0))?;
-        if with_text != indexed {
-            let (with_text, indexed) = (with_text.unwrap_or(0), indexed.unwrap_or(0));
+        // One statement, since a daemon may write between two.
+        let both =
+            "SELECT (SELECT count(*) FROM message WHERE text <> ''), (SELECT count(*) FROM message_text_docsize)";
+        let both = one(&self.conn, both, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+        if let Some((with_text, indexed)) = both.filter(|(with_text, indexed)| with_text != indexed) {
             found.push(format!("{with_text} messages have a text and {indexed} are in the search index"));
         }
         Ok(found)
     }
 
-    /// Where the server numbers without holes, a range must hold as many messages as its ends say.
+    /// Where the server numbers without holes, a range holds as many messages as its ends say, but for those that the
+    /// server does not give to this user: of a time outside of the group, or deleted for oneself.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -148,4 +171,10 @@ impl Viewer {
         }
         Ok(found)
     }
+}
+
+/// Tells a file from another that takes its name.
+pub(super) fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = std::fs::metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }

@@ -2,7 +2,7 @@
 //! page, so that the write-ahead log can be emptied meanwhile.
 
 use super::tx::{Result, all, conversation_id, one};
-use super::{StoreError, conversation, feed, row, schema};
+use super::{StoreError, conversation, examine, feed, row, schema};
 use crate::db;
 use crate::model::{
     AccountId, AccountRecord, ConversationId, ConversationRecord, FeedKind, MessageId, MessageRecord, Position, Seq,
@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 pub struct Viewer {
     pub(super) conn: Connection,
     pub(super) path: PathBuf,
+    /// Which file it was when it was opened.
+    pub(super) file: (u64, u64),
 }
 
 impl Viewer {
@@ -28,6 +30,7 @@ impl Viewer {
             return Err(StoreError::not_found(format!("store at {}: no daemon has run here yet", path.display())));
         }
         let options = db::Settings { cache_kib: 2_048, ..db::Settings::default() };
+        let file = examine::identity(&path).unwrap_or_default();
         let conn = db::open_reader(&path, &options)?;
         let found: i64 = conn
             .query_row("PRAGMA user_version", [], |row| row.get(0))
@@ -35,7 +38,7 @@ impl Viewer {
         if found > schema::newest() {
             return Err(StoreError::Newer { path: path.display().to_string(), found, known: schema::newest() });
         }
-        Ok(Self { conn, path })
+        Ok(Self { conn, path, file })
     }
 
     /// The newest committed change.

@@ -23,7 +23,7 @@ pub(super) fn checks(global: &Global, thorough: bool) -> Vec<Check> {
         Ok(viewer) => {
             checks.push(integrity(&viewer, thorough));
             let looks = [holes(&viewer, now), agreement(&viewer), quarantine(&viewer), clock(&viewer, now)];
-            checks.extend(looks.into_iter().map(|look| look.unwrap_or_else(|error| unreadable(&error))));
+            checks.extend(looks.into_iter().map(|look| look.unwrap_or_else(|error| damaged(&viewer, &error))));
         }
         Err(StoreError::NotFound { what }) => {
             checks.push(Check::note("database", format!("no {what}"), "`wakeful start` makes it"));
@@ -34,6 +34,17 @@ pub(super) fn checks(global: &Global, thorough: bool) -> Vec<Check> {
         Err(error) => checks.push(unreadable(&error)),
     }
     checks
+}
+
+/// The daemon reads a file through only after a kill: that this one is damaged is noted for its next start.
+fn damaged(viewer: &Viewer, error: &StoreError) -> Check {
+    if let StoreError::Corrupt { cause, .. } = error
+        && let Err(failed) = viewer.condemn(cause)
+    {
+        let aside = format!("stop the daemon and move {} aside (that is not noted: {failed})", viewer.path().display());
+        return Check::bad("database", error.to_string(), aside);
+    }
+    unreadable(error)
 }
 
 fn unreadable(error: &StoreError) -> Check {
@@ -108,25 +119,32 @@ fn integrity(viewer: &Viewer, thorough: bool) -> Check {
             let size = (viewer.size() >> 20).max(1);
             Check::good("database", format!("sound, {size} MiB read through{spare}"))
         }
-        Err(error) => unreadable(&error),
+        Err(error) => damaged(viewer, &error),
     }
 }
 
 /// Every hole has its cause; what the server would give is no fault.
 fn holes(viewer: &Viewer, now: Timestamp) -> Result<Check, StoreError> {
     let holes = viewer.holes(now)?;
-    let false_ranges = viewer.ranges()?;
-    if let Some(first) = false_ranges.first() {
-        return Ok(Check::bad("holes", first.clone(), "`wakeful reconnect` fetches anew; please report it"));
-    }
+    let thin = viewer.ranges()?.into_iter().next();
     let of = |cause| holes.iter().filter(|hole| hole.cause == cause).count();
     let text = format!(
-        "{} in the history: {} older than what was fetched, {} missed, {} thrown away; none unexplained",
-        holes.len(),
+        "{} {} older than what was fetched, {} missed, {} thrown away; {}",
+        if holes.len() < Viewer::HOLES {
+            format!("{} in the history:", holes.len())
+        } else {
+            format!("{0} or more in the history; of the oldest {0}:", Viewer::HOLES)
+        },
         of(HoleCause::NotFetched),
         of(HoleCause::Missed),
-        of(HoleCause::Retention)
+        of(HoleCause::Retention),
+        thin.as_deref().unwrap_or("none unexplained")
     );
+    if thin.is_some() {
+        let remedy = "so it is where you were not in the group for a time, or deleted messages for yourself only; \
+                      else please report it";
+        return Ok(Check::note("holes", text, remedy));
+    }
     if of(HoleCause::Missed) > 0 {
         return Ok(Check::note("holes", text, "`wakeful history --fetch` asks the server for them"));
     }
@@ -166,4 +184,108 @@ fn clock(viewer: &Viewer, now: Timestamp) -> Result<Check, StoreError> {
         return Ok(Check::bad("clock", text, "set the clock, or let NTP do it: `timedatectl set-ntp true`"));
     }
     Ok(Check::good("clock", "no message is of the future"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::{holes, integrity};
+    use crate::model::{
+        Arrival, Checkpoint, ConversationKey, Event, MessageKind, Origin, ServerRef, Span, SpanEdge, Timestamp,
+    };
+    use crate::store::{Batch, Settings, Store, Viewer};
+    use crate::world::{Clock, Entropy};
+    use std::path::Path;
+
+    const T0: i64 = 1_700_000_000_000;
+
+    fn edge(order: u64) -> SpanEdge {
+        SpanEdge { id: order.to_string(), at: Timestamp(T0 + i64::try_from(order).unwrap()) }
+    }
+
+    fn came(order: u64, text: &str) -> Event {
+        Event::Message(Box::new(Arrival {
+            conversation: ConversationKey::server("team"),
+            sender: "bob".into(),
+            outgoing: false,
+            server: Some(ServerRef { id: format!("e1/team/{order}"), order: Some(order) }),
+            own_id: None,
+            sender_ref: None,
+            sent_at: edge(order).at,
+            kind: MessageKind::Text,
+            text: text.into(),
+            reply_to: None,
+            mentions_me: false,
+            attachments: Vec::new(),
+            rev: 1,
+            edited_at: None,
+            retracted: false,
+            reactions: Vec::new(),
+            silent: false,
+            origin: Origin::History,
+        }))
+    }
+
+    /// From `lo` to `hi` nothing is missing.
+    fn whole(lo: u64, hi: u64) -> Event {
+        Event::Span(Span {
+            archive: "e1/team".into(),
+            conversation: Some(ConversationKey::server("team")),
+            lo: Some(edge(lo)),
+            hi: Some(edge(hi)),
+            after: Some((lo - 1).to_string()),
+            before: None,
+            at_start: lo == 1,
+            at_end: false,
+        })
+    }
+
+    fn open(dir: &Path) -> Store {
+        Store::open_or_rebuild(dir, Settings::default(), Clock::simulated(Timestamp(T0)), Entropy::seeded(7)).unwrap()
+    }
+
+    /// A store in which this has come.
+    async fn with(events: Vec<Event>) -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let account = store.account("ann", "hub", Some("ann")).await.unwrap();
+        let batch = Batch { events, checkpoint: Checkpoint::default(), at: Timestamp(T0) };
+        store.apply(account, batch).await.unwrap();
+        (dir, store)
+    }
+
+    /// Away from 11 to 24, or deleted for oneself: the hub gives none of these, and its page is whole all the same.
+    #[tokio::test]
+    async fn what_the_hub_never_gives_to_this_user_is_no_fault_of_the_store() {
+        let (dir, _store) = with(vec![came(9, "nine"), came(10, "ten"), came(25, "back"), whole(9, 25)]).await;
+        let found = holes(&Viewer::open(dir.path()).unwrap(), Timestamp(T0)).unwrap();
+        assert_eq!(found.state, State::Note, "{found:?}");
+        assert!(found.text.contains("from 9 to 25, which is 17 messages; 3 are here"), "{found:?}");
+        assert!(!found.remedy.as_ref().unwrap().contains("reconnect"), "that fetches nothing anew: {found:?}");
+    }
+
+    #[tokio::test]
+    async fn more_holes_than_are_listed_are_not_given_as_a_sum() {
+        let every_other = (1..=1_002).flat_map(|n| [came(2 * n, "one"), whole(2 * n, 2 * n)]);
+        let (dir, _store) = with(every_other.collect()).await;
+        let found = holes(&Viewer::open(dir.path()).unwrap(), Timestamp(T0)).unwrap();
+        assert!(found.text.starts_with("1000 or more in the history; of the oldest 1000: 1 older"), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn after_its_advice_is_followed_the_damage_is_gone() {
+        let (dir, store) = with((1..=400).map(|order| came(order, &"word ".repeat(100))).collect()).await;
+        store.close().await;
+        let path = dir.path().join("wakeful.db");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let end = bytes.len() - 3 * 4096;
+        bytes[end..].fill(0xa5);
+        std::fs::write(&path, bytes).unwrap();
+        let found = integrity(&Viewer::open(dir.path()).unwrap(), false);
+        assert!(found.state == State::Bad && found.remedy.as_ref().unwrap().contains("restart"), "{found:?}");
+        let store = open(dir.path());
+        assert!(store.health().borrow().quarantined.is_some(), "it was moved aside");
+        store.close().await;
+        assert_eq!(integrity(&Viewer::open(dir.path()).unwrap(), true).state, State::Good);
+    }
 }

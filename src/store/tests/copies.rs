@@ -163,3 +163,23 @@ async fn a_look_from_beside_proves_that_everything_agrees_and_notices_when_it_do
     assert!(found.ranges[0].contains("from 3 to 4, which is 2 messages; 1 are here"), "{found:?}");
     assert!(found.outbox[0].contains("1 messages are shown as waiting"), "{found:?}");
 }
+
+/// Two counts of one moment: a daemon that writes meanwhile is no disagreement.
+#[tokio::test]
+async fn a_commit_while_it_is_counted_is_no_disagreement() {
+    use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+    let f = source().await;
+    let viewer = Viewer::open(f.dir.path()).unwrap();
+    let mut daemon = Some(super::damage::raw(&f.dir.path().join("wakeful.db")));
+    let commit = move |context: AuthContext<'_>| {
+        if matches!(context.action, AuthAction::Read { table_name: "message_text_docsize", .. })
+            && let Some(daemon) = daemon.take()
+        {
+            daemon.execute("UPDATE message SET text = '' WHERE text = 'three'", []).unwrap();
+        }
+        Authorization::Allow
+    };
+    viewer.conn.authorizer(Some(commit)).unwrap();
+    assert_eq!(viewer.counts().unwrap(), [] as [String; 0]);
+    assert_eq!(f.all().await.iter().filter(|message| message.text.is_empty()).count(), 1, "it was committed");
+}

@@ -26,7 +26,7 @@ fn root(path: &Path, name: &str) -> u64 {
 }
 
 /// As the store itself opens it: pages that others write have no checksum.
-fn raw(path: &Path) -> rusqlite::Connection {
+pub(super) fn raw(path: &Path) -> rusqlite::Connection {
     crate::db::open(path, &crate::db::Settings::default(), &super::super::schema::migrations()).unwrap()
 }
 
