@@ -3,8 +3,8 @@
 use super::attach::{attach, explain};
 use super::when::When;
 use super::{Global, block_on, output, render, watch};
-use crate::ipc::Client;
 use crate::ipc::wire::{Find, Holes, Row};
+use crate::ipc::{Client, Cursor};
 use crate::model::{MessageId, Order, Seq};
 use crate::world::Clock;
 
@@ -127,11 +127,19 @@ fn show(row: &Row, find: &Find, json: bool) -> anyhow::Result<()> {
     if json { output::json(&render::row_json(row)) } else { output::line(render::row(row, find)) }
 }
 
+/// Not a failure: what is here was printed.
+fn tell_unfilled(cursor: &Cursor) {
+    if cursor.gave_up() {
+        output::hint("messages that are missing here cannot be had: the server did not send them when asked");
+    }
+}
+
 /// The newest few, turned round: at most a thousand rows in memory.
 async fn print_newest(client: &Client, find: &Find, args: &Args, limit: u32) -> anyhow::Result<Option<Seq>> {
     let mut cursor = client.find(find.clone()).sort(Order::Desc).limit(limit).batch_size(1_000).holes(holes(args));
     let rows = cursor.to_vec(10_000).await.map_err(explain)?;
     rows.iter().rev().try_for_each(|row| show(row, find, args.json))?;
+    tell_unfilled(&cursor);
     Ok(cursor.seq())
 }
 
@@ -165,5 +173,6 @@ async fn print(client: &Client, find: &Find, args: &Args, first: Option<u32>) ->
     while let Some(row) = cursor.next().await {
         show(&row.map_err(explain)?, find, args.json)?;
     }
+    tell_unfilled(&cursor);
     Ok(cursor.seq())
 }

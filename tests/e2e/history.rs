@@ -97,3 +97,32 @@ fn a_search_marks_what_it_found_and_refuses_what_it_could_only_scan_for() {
     let refused = search(&["t*"]);
     assert!(refused.code == 2 && refused.stderr.contains("would match almost everything"), "{refused:?}");
 }
+
+#[test]
+fn older_messages_that_no_server_has_are_told_and_what_is_here_is_printed() {
+    let pair = Pair::new();
+    let _daemon = pair.bob.daemon();
+    pair.bob.wait_state("home", "online");
+    let at = |n: u64| format!("2026-01-01T00:00:0{n}.000Z");
+    let mut lines = vec![
+        json!({"wakeful": {"format": 1, "id": "old", "version": "0", "at": at(0), "seq": 0}}),
+        json!({"account": {"name": "home", "protocol": "hub"}}),
+    ];
+    for n in 7..=8_u64 {
+        lines.push(json!({"message": {
+            "id": format!("0197a0c2-0000-7000-8000-{n:012x}"), "account": "home", "sender": "carol", "text": n.to_string(),
+            "conversation": {"id": "0197a0c2-0000-7000-8000-ffffffffffff", "name": "old", "peer": null}, "kind": "text",
+            "sent_at": at(n), "outgoing": false, "state": "read", "server_id": format!("e0/old/{n}"),
+            "position": ((1_767_225_600_000 + n * 1_000) << 20).to_string(), "seq": 0, "conversation_server": "old",
+            "order": n, "rev": n,
+        }}));
+    }
+    lines.push(json!({"span": {"account": "home", "archive": "e0/old", "conversation_server": "old", "after": "6",
+        "lo": "7", "lo_at": at(7), "hi": "8", "hi_at": at(8)}}));
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    pair.bob.run_with_input(&["import", "-", "--partial"], &lines).ok();
+    let read = pair.bob.run(&["history", "-a", "home", "-c", "old", "--fetch", "--json"]);
+    assert_eq!((read.code, read.stderr.contains("cannot be had")), (0, true), "{read:?}");
+    let rows = read.json_lines();
+    assert_eq!((rows.len(), rows[0]["hole"].is_object(), texts(&rows[1..])), (3, true, vec!["7", "8"]));
+}

@@ -4,12 +4,16 @@ use super::super::wire::{
     Batch, ChangeNote, CursorClose, CursorNext, CursorOpen, FaultCode, Find, Holes, Row, Waiting,
 };
 use super::{Client, ClientError};
-use crate::model::{Order, Seq};
+use crate::model::{Hole, Order, Seq};
 use futures_util::Stream;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// Waits for the server in a row that bring nothing, before a hole is given as a row.
+const WAITS: u32 = 3;
 
 type Fetching = Pin<Box<dyn Future<Output = Result<Batch, ClientError>> + Send>>;
 
@@ -24,6 +28,9 @@ pub struct Cursor {
     rows: VecDeque<Row>,
     notes: Vec<ChangeNote>,
     waiting: Option<Waiting>,
+    /// The hole that the last batches waited for, and how many of them brought nothing.
+    empty: Option<(Hole, u32)>,
+    gave_up: bool,
     seq: Option<Seq>,
     token: Option<String>,
 }
@@ -44,6 +51,8 @@ impl Cursor {
             rows: VecDeque::new(),
             notes: Vec::new(),
             waiting: None,
+            empty: None,
+            gave_up: false,
             seq: None,
             token: None,
         }
@@ -91,10 +100,18 @@ impl Cursor {
         self
     }
 
-    /// What to do where messages are missing on this machine.
+    /// What to do where messages are missing on this machine. A hole that the server does not fill while three batches
+    /// wait for it is given as a row, and so is each one after it.
     #[must_use]
     pub fn holes(mut self, holes: Holes) -> Self {
         self.open.holes = holes;
+        self
+    }
+
+    /// A batch that finds nothing answers after this long; 10 s without it, 60 s at most.
+    #[must_use]
+    pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.open.wait_ms = Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         self
     }
 
@@ -169,6 +186,12 @@ impl Cursor {
         std::mem::take(&mut self.notes)
     }
 
+    /// The server did not fill a hole: from there on holes are rows.
+    #[must_use]
+    pub fn gave_up(&self) -> bool {
+        self.gave_up
+    }
+
     /// Why the last batch stopped short.
     #[must_use]
     pub fn waiting(&self) -> Option<&Waiting> {
@@ -203,6 +226,7 @@ impl Cursor {
     }
 
     fn accept(&mut self, batch: Batch) {
+        self.count_wait(&batch);
         self.rows.extend(batch.rows);
         self.notes.extend(batch.notes);
         self.waiting = batch.waiting;
@@ -230,6 +254,9 @@ impl Cursor {
                         if let (true, Some(Waiting::Offline(_))) = (self.rows.is_empty(), &self.waiting) {
                             return self.poll_offline();
                         }
+                        if self.empty.as_ref().is_some_and(|(_, waits)| *waits >= WAITS) {
+                            self.give_up();
+                        }
                     }
                     Err(error) => {
                         self.state = State::Done;
@@ -237,6 +264,32 @@ impl Cursor {
                     }
                 },
             }
+        }
+    }
+
+    /// A batch that tells of a change has not waited as long as it may.
+    fn count_wait(&mut self, batch: &Batch) {
+        let Some(Waiting::Network(hole)) = batch.waiting.as_ref().filter(|_| batch.rows.is_empty()) else {
+            self.empty = None;
+            return;
+        };
+        let bounds = |hole: &Hole| (hole.archive.clone(), hole.below.clone(), hole.above.clone());
+        let waits = self.empty.take().filter(|(known, _)| bounds(known) == bounds(hole)).map_or(0, |(_, waits)| waits);
+        self.empty = Some((hole.clone(), waits + u32::from(batch.notes.is_empty())));
+    }
+
+    /// The server has nothing for this hole, so it is read over: the cursor goes on from it and asks for no more.
+    fn give_up(&mut self) {
+        self.leave();
+        self.gave_up = true;
+        self.open.holes = Holes::Report;
+        match (self.token.clone(), self.empty.take()) {
+            (Some(token), _) => {
+                let (client, open) = (self.client.clone(), self.open.clone());
+                let open = CursorOpen { find: Find::default(), token: Some(token), ..open };
+                self.state = State::Fetching(Box::pin(async move { client.call(open).await }));
+            }
+            (None, hole) => self.rows.extend(hole.map(|(hole, _)| Row::Hole(hole))),
         }
     }
 

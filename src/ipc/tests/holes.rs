@@ -115,3 +115,41 @@ async fn offline_the_hole_is_told_at_once_and_the_token_goes_on_from_it() {
     let rest = client.find(Find::default()).resume(token).holes(Holes::Fetch).to_vec(99).await.unwrap();
     assert_eq!(texts(&rest), numbers((0..20).rev()));
 }
+
+/// Of an old epoch, imported, or refused by the server: no answer ever comes.
+#[tokio::test]
+async fn a_hole_that_the_server_does_not_fill_is_told_and_reading_goes_on_behind_it() {
+    for order in [Order::Desc, Order::Asc] {
+        let (mut house, team, client) = house().await;
+        let mut cursor = client.find(in_conversation(team)).sort(order).holes(Holes::Fetch);
+        cursor = cursor.max_wait(Duration::from_millis(20));
+        let rows = tokio::time::timeout(Duration::from_secs(20), cursor.to_vec(99)).await.expect("an end").unwrap();
+        let mut expected = numbers(20..30);
+        expected.insert(0, "hole".into());
+        if order == Order::Desc {
+            expected.reverse();
+        }
+        assert_eq!(texts(&rows), expected);
+        assert!(cursor.gave_up());
+        fetched(&mut house).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reader_waits_for_a_server_that_fills_a_hole_slowly() {
+    let (house, team, client) = house().await;
+    let slow = tokio::spawn(async move {
+        let mut house = house;
+        for lo in [10, 0] {
+            fetched(&mut house).await;
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            house.apply(page(lo, lo + 9, Origin::History)).await;
+        }
+        house
+    });
+    let mut cursor = client.find(in_conversation(team)).holes(Holes::Fetch).max_wait(Duration::from_millis(100));
+    let rows = cursor.to_vec(99).await.unwrap();
+    assert_eq!(texts(&rows), numbers((0..30).rev()));
+    assert!(!cursor.gave_up());
+    slow.await.unwrap();
+}
