@@ -138,7 +138,8 @@ impl Viewer {
                     (SELECT count(*) FROM message m WHERE m.conversation = s.conversation AND m.archive = s.archive
                      AND m.server_order BETWEEN CAST(s.lo AS INTEGER) AND CAST(s.hi AS INTEGER)) AS found
                 FROM span s JOIN archive a ON a.key = s.archive JOIN account c ON c.id = s.account
-                WHERE s.conversation IS NOT NULL AND c.protocol = 'hub') WHERE wanted <> found LIMIT 10",
+                JOIN conversation v ON v.key = s.conversation
+                WHERE c.protocol = 'hub' AND a.name LIKE '%/' || v.server) WHERE wanted <> found LIMIT 10",
             [],
             |row| {
                 let (name, lo, hi): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);

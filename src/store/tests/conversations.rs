@@ -1,7 +1,9 @@
 //! Conversations by their names.
 
 use super::*;
-use crate::model::{ConversationKind, ConversationUpdate, Member, MemberUpdate, MessageState, Role, UserUpdate};
+use crate::model::{
+    ConversationKind, ConversationUpdate, Member, MemberUpdate, MessageState, Role, Span, SpanEdge, UserUpdate,
+};
 use crate::store::{Named, StoreError};
 
 fn update(server: Option<&str>, peer: Option<&str>, title: Option<&str>) -> Event {
@@ -103,7 +105,18 @@ async fn a_server_set_up_anew_goes_on_with_a_person_behind_what_is_here_and_its_
         event(arrival)
     };
     f.apply((1..=6).map(|order| said("c1", "e1", order, &format!("old {order}"), order % 2 == 0)).collect()).await;
-    f.apply(vec![read_by_me("c1", 6), read_by("c1", Reader::User("bob".into()), 6)]).await;
+    let edge = |order: u64| Some(SpanEdge { id: order.to_string(), at: Timestamp(T0) });
+    let whole = Span {
+        archive: "e1/c1".into(),
+        conversation: Some(bob("c1")),
+        lo: edge(1),
+        hi: edge(6),
+        after: None,
+        before: None,
+        at_start: true,
+        at_end: true,
+    };
+    f.apply(vec![Event::Span(whole), read_by_me("c1", 6), read_by("c1", Reader::User("bob".into()), 6)]).await;
     f.apply(vec![said("c9", "e2", 1, "new 1", false), said("c9", "e2", 2, "new 2", true)]).await;
     let all = f.all().await;
     let tail: Vec<_> = all.iter().rev().take(2).rev().map(|message| (message.text.as_str(), message.state)).collect();
@@ -112,4 +125,6 @@ async fn a_server_set_up_anew_goes_on_with_a_person_behind_what_is_here_and_its_
     f.apply(vec![read_by("c9", Reader::Me, 1), read_by("c9", Reader::User("bob".into()), 2)]).await;
     assert_eq!(f.unread("c9").await, 0);
     assert_eq!(f.all().await[7].state, MessageState::Read);
+    let ranges = crate::store::Viewer::open(f.dir.path()).unwrap().ranges().unwrap();
+    assert!(ranges.is_empty(), "nothing is claimed of numbers that are gone: {ranges:?}");
 }
