@@ -282,7 +282,7 @@ impl Store {
     /// # Errors
     /// `Disk`.
     pub async fn requeue_outbox(&self, account: AccountId) -> Result<()> {
-        self.write(None, move |tx| outbox::requeue(tx, account)).await
+        self.write(None, move |tx| handout::requeue(tx, account)).await
     }
 
     /// Rows that wait until a time of day wait no longer.
@@ -290,7 +290,7 @@ impl Store {
     /// # Errors
     /// `Disk`.
     pub async fn hasten_outbox(&self, account: AccountId) -> Result<()> {
-        self.write(None, move |tx| outbox::hasten(tx, account)).await
+        self.write(None, move |tx| handout::hasten(tx, account)).await
     }
 
     /// When the next deferred row becomes due after this moment.
@@ -298,7 +298,7 @@ impl Store {
     /// # Errors
     /// If the file cannot be read.
     pub async fn outbox_due(&self, account: AccountId, now: Timestamp) -> Result<Option<Timestamp>> {
-        self.read(move |conn| outbox::due(conn, account, now)).await
+        self.read(move |conn| handout::due(conn, account, now)).await
     }
 
     /// Rings when the account's outbox changed.

@@ -265,28 +265,6 @@ fn pending(
     Ok(seq)
 }
 
-/// The connection is gone: whatever was handed out may or may not be at the server.
-pub(super) fn requeue(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
-    let rows = tx.run("UPDATE outbox SET state = 0, maybe_sent = 1 WHERE account = ?1 AND state = 1", [account.0])?;
-    if rows > 0 {
-        tx.ring(account);
-    }
-    Ok(())
-}
-
-/// Rows that wait until a time of day wait no longer.
-pub(super) fn hasten(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
-    let sql = "UPDATE outbox SET due_at = 0 WHERE account = ?1 AND state IN (0, 1) AND state = 0 AND due_at > 0";
-    tx.run(sql, [account.0]).map(drop)
-}
-
-/// When the next deferred row becomes due. One that is due already and was not handed out stands behind another.
-pub(super) fn due(conn: &Connection, account: AccountId, now: Timestamp) -> Result<Option<Timestamp>> {
-    let sql = "SELECT min(due_at) FROM outbox WHERE account = ?1 AND state IN (0, 1) AND state = 0 AND due_at > ?2";
-    let now = if crate::mutant("due-behind-another") { 0 } else { now.ms() };
-    Ok(super::tx::one(conn, sql, (account.0, now), |row| row.get::<_, Option<i64>>(0))?.flatten().map(Timestamp))
-}
-
 /// A row's state, by the message or request id.
 pub(super) fn get(conn: &Connection, id: MessageId) -> Result<OutboxRow> {
     let row = super::tx::one(
