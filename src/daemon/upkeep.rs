@@ -185,9 +185,7 @@ fn damage(status: &StoreStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{
-        Arrival, ConversationKey, Event, MessageKind, Order, Origin, PageRow, Query, Scope, ServerRef, Timestamp,
-    };
+    use crate::model::{Arrival, Event, Order, PageRow, Query, Scope, Timestamp};
     use crate::store::{Batch, Settings};
     use crate::world::Entropy;
 
@@ -233,26 +231,8 @@ mod tests {
     }
 
     fn arrival(n: i64, at: i64) -> Event {
-        Event::Message(Box::new(Arrival {
-            conversation: ConversationKey::server("c1"),
-            sender: "bob".into(),
-            outgoing: false,
-            server: Some(ServerRef { id: format!("e1/c1/{n}"), order: u64::try_from(n).ok() }),
-            own_id: None,
-            sender_ref: None,
-            sent_at: Timestamp(at),
-            kind: MessageKind::Text,
-            text: format!("number {n}"),
-            reply_to: None,
-            mentions_me: false,
-            attachments: Vec::new(),
-            rev: 1,
-            edited_at: None,
-            retracted: false,
-            reactions: Vec::new(),
-            silent: false,
-            origin: Origin::Live,
-        }))
+        let order = u64::try_from(n).unwrap();
+        Event::Message(Box::new(Arrival::live("c1", order, &format!("number {n}"), Timestamp(at))))
     }
 
     #[tokio::test(start_paused = true)]

@@ -96,6 +96,33 @@ pub struct Arrival {
     pub origin: Origin,
 }
 
+#[cfg(test)]
+impl Arrival {
+    /// A live message of bob's in a hub's conversation, for tests.
+    pub(crate) fn live(conversation: &str, order: u64, text: &str, sent_at: Timestamp) -> Self {
+        Self {
+            conversation: ConversationKey::server(conversation),
+            sender: "bob".into(),
+            outgoing: false,
+            server: Some(ServerRef { id: format!("e1/{conversation}/{order}"), order: Some(order) }),
+            own_id: None,
+            sender_ref: None,
+            sent_at,
+            kind: MessageKind::Text,
+            text: text.into(),
+            reply_to: None,
+            mentions_me: false,
+            attachments: Vec::new(),
+            rev: 1,
+            edited_at: None,
+            retracted: false,
+            reactions: Vec::new(),
+            silent: false,
+            origin: Origin::Live,
+        }
+    }
+}
+
 /// A file that goes with a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Attachment {

@@ -190,9 +190,7 @@ fn clock(viewer: &Viewer, now: Timestamp) -> Result<Check, StoreError> {
 mod tests {
     use super::super::State;
     use super::{holes, integrity};
-    use crate::model::{
-        Arrival, Checkpoint, ConversationKey, Event, MessageKind, Origin, ServerRef, Span, SpanEdge, Timestamp,
-    };
+    use crate::model::{Arrival, Checkpoint, ConversationKey, Event, Origin, Span, SpanEdge, Timestamp};
     use crate::store::{Batch, Settings, Store, Viewer};
     use crate::world::{Clock, Entropy};
     use std::path::Path;
@@ -205,24 +203,8 @@ mod tests {
 
     fn came(order: u64, text: &str) -> Event {
         Event::Message(Box::new(Arrival {
-            conversation: ConversationKey::server("team"),
-            sender: "bob".into(),
-            outgoing: false,
-            server: Some(ServerRef { id: format!("e1/team/{order}"), order: Some(order) }),
-            own_id: None,
-            sender_ref: None,
-            sent_at: edge(order).at,
-            kind: MessageKind::Text,
-            text: text.into(),
-            reply_to: None,
-            mentions_me: false,
-            attachments: Vec::new(),
-            rev: 1,
-            edited_at: None,
-            retracted: false,
-            reactions: Vec::new(),
-            silent: false,
             origin: Origin::History,
+            ..Arrival::live("team", order, text, edge(order).at)
         }))
     }
 

@@ -17,8 +17,8 @@ mod retry;
 use super::{Batch, Draft, Enqueued, Settings, Store};
 use crate::model::{
     AccountId, Arrival, Checkpoint, CheckpointRow, Command, CommandKind, ConversationId, ConversationKey, Event,
-    FeedItem, Message, MessageKind, Order, Origin, Outcome, PageRow, Query, ReadMark, Reader, Scope, Seq, ServerRef,
-    Settled, Timestamp, Upto,
+    FeedItem, Message, Order, Origin, Outcome, PageRow, Query, ReadMark, Reader, Scope, Seq, ServerRef, Settled,
+    Timestamp, Upto,
 };
 use crate::world::{Clock, Entropy};
 
@@ -115,26 +115,7 @@ pub(super) fn server_ref(conversation: &str, order: u64) -> ServerRef {
 
 /// A live message of bob's with the hub's number `order`, one second apart.
 pub(super) fn arrival(conversation: &str, order: u64, text: &str) -> Arrival {
-    Arrival {
-        conversation: ConversationKey::server(conversation),
-        sender: "bob".into(),
-        outgoing: false,
-        server: Some(server_ref(conversation, order)),
-        own_id: None,
-        sender_ref: None,
-        sent_at: Timestamp(T0 + 1_000 * i64::try_from(order).unwrap()),
-        kind: MessageKind::Text,
-        text: text.into(),
-        reply_to: None,
-        mentions_me: false,
-        attachments: Vec::new(),
-        rev: 1,
-        edited_at: None,
-        retracted: false,
-        reactions: Vec::new(),
-        silent: false,
-        origin: Origin::Live,
-    }
+    Arrival::live(conversation, order, text, Timestamp(T0 + 1_000 * i64::try_from(order).unwrap()))
 }
 
 pub(super) fn event(arrival: Arrival) -> Event {

@@ -2,6 +2,18 @@
 
 use super::*;
 
+/// The connection ends with the row called sent. The server is killed and forgets it, and it is sent so many times in all.
+fn forgotten_by_the_server(rig: &mut Rig, row: OutboxId, text: &str, sent: usize) {
+    rig.cut();
+    rig.lose();
+    assert_eq!(rig.state(row), RowState::Sent);
+    rig.server.killed(1);
+    rig.connect();
+    rig.run();
+    assert_eq!((rig.state(row), rig.sent(&format!("<body>{text}"))), (RowState::Sent, sent));
+    assert_eq!(rig.server.archive.iter().filter(|kept| kept.text == text).count(), 1);
+}
+
 #[test]
 fn a_row_that_the_archive_showed_in_what_is_forgotten_is_in_doubt_when_the_server_is_killed() {
     let mut rig = Rig::online();
@@ -15,14 +27,7 @@ fn a_row_that_the_archive_showed_in_what_is_forgotten_is_in_doubt_when_the_serve
     rig.lose();
     rig.connect();
     rig.until(|rig| rig.xmpp.session.ready);
-    rig.cut();
-    rig.lose();
-    assert_eq!(rig.state(row), RowState::Sent);
-    rig.server.killed(1);
-    rig.connect();
-    rig.run();
-    assert_eq!((rig.state(row), rig.sent("<body>shown")), (RowState::Sent, 2));
-    assert_eq!(rig.server.archive.iter().filter(|kept| kept.text == "shown").count(), 1);
+    forgotten_by_the_server(&mut rig, row, "shown", 2);
 }
 
 #[test]
@@ -70,14 +75,7 @@ fn a_row_sent_again_is_not_forgotten_when_the_page_that_looked_for_it_before_com
     rig.lose();
     rig.connect();
     while rig.frame() {}
-    rig.cut();
-    rig.lose();
-    assert_eq!(rig.state(row), RowState::Sent);
-    rig.server.killed(1);
-    rig.connect();
-    rig.run();
-    assert_eq!((rig.state(row), rig.sent("<body>again")), (RowState::Sent, 3));
-    assert_eq!(rig.server.archive.iter().filter(|kept| kept.text == "again").count(), 1);
+    forgotten_by_the_server(&mut rig, row, "again", 3);
 }
 
 #[test]
