@@ -78,7 +78,7 @@ pub(super) fn open(path: &Path, settings: &Settings, clock: &Clock, entropy: &En
     let kept = keep(path, at).map_err(failed)?;
     crate::failpoint("damage-kept");
     let fresh = path.with_extension("db.new");
-    remove(&fresh).map_err(failed)?;
+    remove_logs(&fresh).and_then(|()| std::fs::remove_file(&fresh).or_else(gone)).map_err(failed)?;
     rebuild(&fresh, &kept, &options, &why, at, entropy)?;
     crate::failpoint("damage-rebuilt");
     take_place(&fresh, path).map_err(failed)?;
@@ -143,8 +143,9 @@ fn gone(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    ["-shm", "-wal", ""].into_iter().try_for_each(|suffix| std::fs::remove_file(with(path, suffix)).or_else(gone))
+/// Removes what SQLite keeps beside a database.
+fn remove_logs(path: &Path) -> io::Result<()> {
+    ["-shm", "-wal"].into_iter().try_for_each(|suffix| std::fs::remove_file(with(path, suffix)).or_else(gone))
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
@@ -192,9 +193,8 @@ fn kept_before(path: &Path, this: u64) -> io::Result<Option<PathBuf>> {
 
 /// The log's own name goes first, so that no new file ever meets an old log; its second name keeps it.
 fn take_place(fresh: &Path, path: &Path) -> io::Result<()> {
-    for file in [with(fresh, "-shm"), with(fresh, "-wal"), with(path, "-shm"), with(path, "-wal")] {
-        std::fs::remove_file(file).or_else(gone)?;
-    }
+    remove_logs(fresh)?;
+    remove_logs(path)?;
     std::fs::rename(fresh, path)?;
     sync_folder(path)
 }

@@ -94,8 +94,8 @@ pub(super) fn read(path: &Path, settings: &db::Settings) -> Salvaged {
 fn name_target(conn: &Connection, row: &mut Request) {
     let Ok(mut what) = serde_json::from_str::<CommandKind>(&row.what) else { return };
     let Some(target) = handout::target_of(&mut what) else { return };
-    match handout::named(conn, row.account, target) {
-        Ok(_) => row.what = json(&what).unwrap_or_else(|_| std::mem::take(&mut row.what)),
+    match handout::named(conn, row.account, target).and_then(|_| json(&what)) {
+        Ok(named) => row.what = named,
         Err(error) => tracing::warn!(%error, "what a request is about cannot be read"),
     }
 }

@@ -167,8 +167,8 @@ impl Hub {
     /// Everything missed is here: the stream has reached where it stood at welcome, and no gap is being filled.
     fn check_caught_up(&mut self) {
         let reached = self.ledger.cursor().is_some_and(|cursor| cursor.cur >= self.head);
-        let repairing = self.desk.any(|open| matches!(open, Request::Repair { .. })) || self.again.any(|_, _| true);
-        let coming = repairing || self.is_filling(|_| true);
+        let asked = self.desk.any(|open| matches!(open, Request::Fill { .. } | Request::Repair { .. }));
+        let coming = asked || self.again.any(|_, _| true);
         if reached && !coming && !self.caught_up && matches!(self.phase, Phase::Live) {
             self.caught_up = true;
             self.fact(Event::CaughtUp);

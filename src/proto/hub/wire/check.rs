@@ -60,8 +60,8 @@ fn is_uuid(text: &str) -> bool {
         })
 }
 
-fn cid(text: Option<&String>) -> Checked {
-    ensure(text.is_none_or(|text| is_uuid(text)), "cid", "a UUID in lower-case hexadecimal")
+fn uuid(text: Option<&String>, field: &'static str) -> Checked {
+    ensure(text.is_none_or(|text| is_uuid(text)), field, "a UUID in lower-case hexadecimal")
 }
 
 fn hash(text: Option<&String>) -> Checked {
@@ -97,7 +97,7 @@ impl ClientFrame {
             Self::Send(send) => send.check(),
             Self::Edit(f) => id(&f.conv, "conv")
                 .and_then(|()| int(f.seq, 1, MAX_INT, "seq"))
-                .and_then(|()| cid(f.cid.as_ref()))
+                .and_then(|()| uuid(f.cid.as_ref(), "cid"))
                 .and_then(|()| f.body.check())
                 .and_then(|()| attachments(f.att.as_ref())),
             Self::Del(f) => {
@@ -180,8 +180,8 @@ impl Send {
         one_of_two(self.conv.is_some(), self.to.is_some(), "conv")?;
         may_id(self.conv.as_ref(), "conv")?;
         may_id(self.to.as_ref(), "to")?;
-        cid(Some(&self.cid))?;
-        ensure(self.after.as_ref().is_none_or(|after| is_uuid(after)), "after", "a UUID in lower-case hexadecimal")?;
+        uuid(Some(&self.cid), "cid")?;
+        uuid(self.after.as_ref(), "after")?;
         may_int(self.re, 1, MAX_INT, "re")?;
         if let Some(mentions) = &self.mentions {
             ensure(mentions.len() <= 50, "mentions", "too many")?;
@@ -219,7 +219,7 @@ impl Conv {
     fn check(&self) -> Checked {
         may_id(self.conv.as_ref(), "conv")?;
         may_id(self.user.as_ref(), "user")?;
-        cid(self.cid.as_ref())?;
+        uuid(self.cid.as_ref(), "cid")?;
         short(self.title.as_ref(), 256, "title")?;
         may_id(self.avatar.as_ref(), "avatar")?;
         ids(self.members.as_ref(), 100, "members")
